@@ -1,0 +1,46 @@
+"""Neural style transfer as pure JAX functions.
+
+    import nst_jax
+    picture = nst_jax.stylize(content, style)
+
+Modules and names load on first use, so that importing the package (and `nst-jax --help`) imports no jax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nst_jax import convert, fetch, images, losses, paint, recipes, samples, starts, transfer, vgg19
+    from nst_jax.paint import stylize
+
+_MODULES = ("convert", "fetch", "images", "losses", "paint", "recipes", "samples", "starts", "transfer", "vgg19")
+_NAMES = {"stylize": "paint"}
+
+__all__ = [
+    "__version__",
+    "convert",
+    "fetch",
+    "images",
+    "losses",
+    "paint",
+    "recipes",
+    "samples",
+    "starts",
+    "stylize",
+    "transfer",
+    "vgg19",
+]
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return importlib.import_module(f"nst_jax.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"nst_jax.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'nst_jax' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,269 @@
+"""Losses of a picture: functions of sums over its positions.
+
+    image -> maps -> Summary (sums) -> terms {name: scalar} -> their sum
+
+The Summary of an image is the sum of the Summaries of its parts, so that a loss is the same whether the image is taken
+whole, in windows or spread over devices. Images are [h, w, 3] in [0, 1]; a map is [h', w', c]; r counts regions.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from nst_jax import vgg19
+from nst_jax.recipes import Weights as Weights
+
+
+class Style(NamedTuple):
+    """A painting, its share in a region's blend, and which part of it counts: guide [h, w] in [0, 1] or None for all."""
+
+    image: Any
+    weight: Any = 1.0
+    guide: Any = None
+
+
+class Region(NamedTuple):
+    """The styles of one part of the picture: guide [h, w] in [0, 1], None for everywhere."""
+
+    styles: tuple[Style, ...]
+    guide: Any = None
+
+
+class Errors(NamedTuple):
+    """Sums over positions and channels of a content layer's differences."""
+
+    count: Array
+    squares: Array
+    absolutes: Array
+
+
+class Moments(NamedTuple):
+    """Sums over the positions of each region: how many [r], Σx [r, c], Σxxᵀ [r, c, c]."""
+
+    count: Array
+    total: Array
+    outer: Array
+
+
+class Summary(NamedTuple):
+    """Everything that a loss depends on, as sums over positions."""
+
+    content: dict[str, Errors]
+    style: dict[str, Moments]
+    variation: Array  # [k], of the kind of variation's own making
+
+
+class Guides(NamedTuple):
+    """How much each position counts: {layer: [h', w']}, {layer: [r, h', w']}, [h, w]; None for all alike."""
+
+    content: dict[str, Array] | None = None
+    style: dict[str, Array] | None = None
+    variation: Array | None = None
+
+
+class Spatial(NamedTuple):
+    """The part of the targets that lies over the picture, and is cut and spread with it."""
+
+    content: dict[str, Array]
+    guides: Guides
+
+
+class Targets(NamedTuple):
+    """What to paint: the content picture's maps, and the moments [r, …] of each region's styles divided by their count."""
+
+    spatial: Spatial
+    style: dict[str, Moments]
+
+
+class Loss(NamedTuple):
+    """Three pure functions; network, distances and kind of variation are bound in them."""
+
+    prepare: Callable[..., Targets]  # (params, picture, regions, weights)
+    summarise: Callable[..., Summary]  # (params, image, spatial, weights)
+    terms: Callable[..., dict[str, Array]]  # (summary, targets, weights)
+
+
+class Variation(NamedTuple):
+    """A total variation: what adds up over positions, and what follows from the sums."""
+
+    local: Callable[[Array], Array]  # [h, w, 3] -> [h, w, k]
+    total: Callable[[Array], Array]  # [k] -> scalar
+
+
+def everywhere(*images) -> tuple[Region]:
+    """One region, the whole picture, painted after one or several styles in equal parts."""
+    return (Region(tuple(Style(image) for image in images)),)
+
+
+# Sums
+
+
+def _wide(x):
+    """Sums are taken in float32 at least, whatever the network computes in."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def moments(f, guide=None) -> Moments:
+    """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
+    flat = _wide(f.reshape(-1, f.shape[-1]))  # [n, c]
+    if guide is None:
+        outer = jnp.matmul(flat.T, flat, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
+        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], outer[None])
+    g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
+    weighted = g[:, :, None] * flat[None]
+    outer = jnp.einsum("rnc,nd->rcd", weighted, flat, precision=lax.Precision.HIGHEST)
+    return Moments(g.sum(1), weighted.sum(1), outer)
+
+
+def normalised(m: Moments) -> Moments:
+    """Moments of one position on average; those of an empty region stay zero."""
+    n = jnp.where(m.count > 0, m.count, 1)
+    return Moments(m.count / n, m.total / n[:, None], m.outer / n[:, None, None])
+
+
+def mixed(each: Sequence[Moments], weights: Sequence) -> Moments:
+    """Moments of a mixture of normalised ones: of raw moments, so that it is what a mixed picture would have."""
+    share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
+    share = share / share.sum()
+    return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *each)
+
+
+def errors(f, target, guide=None) -> Errors:
+    """Sums of a map's differences from its target, over positions and channels: [h, w, c], [h, w, c] -> Errors."""
+    d = _wide(f) - _wide(target)
+    if guide is None:
+        return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum())
+    g = guide[:, :, None].astype(d.dtype)
+    return Errors(guide.sum() * d.shape[-1], (g * jnp.square(d)).sum(), (g * jnp.abs(d)).sum())
+
+
+def shrunk(guide, layer: str) -> Array:
+    """A guide at a layer's size, averaged as pooling shrinks: [..., h, w] -> [..., h', w']."""
+    k = vgg19.stride(layer)
+    h, w = guide.shape[-2] // k, guide.shape[-1] // k
+    return guide[..., : h * k, : w * k].reshape(*guide.shape[:-2], h, k, w, k).mean((-3, -1))
+
+
+# Distances
+
+
+def squared(e: Errors) -> Array:
+    """Mean squared error."""
+    return e.squares / e.count
+
+
+def gram(m: Moments, t: Moments) -> Array:
+    """Mean squared difference of Gram matrices over positions (Gatys et al. 2016, eq. 3 to 5 but for constants): [r]."""
+    return jnp.square(m.outer - t.outer).mean((1, 2))
+
+
+def _differences(image):
+    """Squared differences to the next row and to the next column, zero where there is none: two [h, w, 3]."""
+    dy = jnp.pad(image[1:] - image[:-1], ((0, 1), (0, 0), (0, 0)))
+    dx = jnp.pad(image[:, 1:] - image[:, :-1], ((0, 0), (0, 1), (0, 0)))
+    return dy, dx
+
+
+def _next(image):
+    """Where there is a next row, and where a next column: two [h, w, 3] of zeros and ones."""
+    below = jnp.ones_like(image).at[-1].set(0)
+    return below, jnp.ones_like(image).at[:, -1].set(0)
+
+
+def _sums(*maps):
+    return jnp.stack([_wide(m).sum(-1) for m in maps], -1)
+
+
+def _mean_squares(sums):
+    below, right, rows, columns = sums
+    return below / jnp.maximum(rows, 1) + right / jnp.maximum(columns, 1)
+
+
+SQUARES = Variation(lambda image: _sums(*map(jnp.square, _differences(image)), *_next(image)), _mean_squares)
+"""Mean squared difference to the next row plus that to the next column, each over its own number of pairs."""
+
+
+# The loss
+
+
+@functools.cache
+def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUARES) -> Loss:
+    """The loss of a network's maps under these distances. Equal arguments give the same functions, compiled once."""
+    return Loss(
+        functools.partial(_prepare, network),
+        functools.partial(_summarise, network, variation),
+        functools.partial(_terms, content, style, variation),
+    )
+
+
+@functools.cache
+def objective(loss: Loss) -> Callable[..., Array]:
+    """What a solver minimises: (image, params, targets, weights) -> scalar, the sum of the loss's terms."""
+
+    def value(image, params, targets, weights):
+        summary = loss.summarise(params, image, targets.spatial, weights)
+        return sum(loss.terms(summary, targets, weights).values())
+
+    return value
+
+
+def _prepare(network, params, picture, regions, weights) -> Targets:
+    picture = jnp.asarray(picture)
+    spatial = Spatial(network(params, picture, weights.content), _guides(regions, picture.shape[:2], weights))
+    per_region = []
+    for region in regions:
+        each = [measured(network, params, style, weights.style) for style in region.styles]
+        per_region.append(mixed(each, [style.weight for style in region.styles]))
+    return Targets(spatial, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *per_region))
+
+
+def measured(network, params, style: Style, layers) -> dict[str, Moments]:
+    """The normalised moments of a painting at these layers."""
+    guide = None if style.guide is None else jnp.asarray(style.guide)[None]
+    maps = network(params, jnp.asarray(style.image), layers)
+    return {layer: normalised(moments(f, None if guide is None else shrunk(guide, layer))) for layer, f in maps.items()}
+
+
+def _guides(regions, shape, weights) -> Guides:
+    if all(region.guide is None for region in regions):
+        return Guides()
+    whole = jnp.stack([jnp.ones(shape) if r.guide is None else jnp.asarray(r.guide) for r in regions])
+    return Guides(style={layer: shrunk(whole, layer) for layer in weights.style})
+
+
+def _summarise(network, variation, params, image, spatial, weights) -> Summary:
+    maps = network(params, image, (*weights.content, *weights.style))
+    content, style, over = spatial.guides.content or {}, spatial.guides.style or {}, spatial.guides.variation
+    rough = variation.local(image)  # [h, w, k]
+    return Summary(
+        {layer: errors(maps[layer], spatial.content[layer], content.get(layer)) for layer in weights.content},
+        {layer: moments(maps[layer], style.get(layer)) for layer in weights.style},
+        (rough if over is None else rough * over[:, :, None]).sum((0, 1)),
+    )
+
+
+def _terms(content, style, variation, summary, targets, weights) -> dict[str, Array]:
+    guides = targets.spatial.guides.style
+
+    def styled(layer):
+        m = summary.style[layer]
+        area = m.count if guides is None else math.prod(guides[layer].shape[1:])
+        return (m.count / area * style(normalised(m), targets.style[layer])).sum()  # a region counts by its share
+
+    return (
+        {f"content/{layer}": w * content(summary.content[layer]) for layer, w in weights.content.items()}
+        | {f"style/{layer}": w * styled(layer) for layer, w in weights.style.items()}
+        | {"variation": weights.variation * variation.total(summary.variation)}
+    )
+
+
+# Names in recipes and on the command line
+
+CONTENTS = {"squared": squared}
+STYLES = {"gram": gram}
+VARIATIONS = {"squares": SQUARES}

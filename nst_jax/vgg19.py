@@ -1,0 +1,285 @@
+"""VGG19 as pure functions of a plain dict of parameters.
+
+Images are [h, w, 3] float32 RGB in [0, 1]; the network's own input convention (mean, std) travels with its parameters and
+is applied inside `features`, after which every convolution pads with zeros, as the published network does.
+"""
+
+import contextlib
+import difflib
+import functools
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import flax.linen as nn
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+Params = Mapping[str, Mapping[str, Array]]
+"""{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}"""
+
+WIDTHS = (64, 128, 256, 512, 512)
+CONVS = (2, 2, 4, 4, 4)
+MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # the Caffe network's mean colour, which Keras keeps
+STD = (1 / 255, 1 / 255, 1 / 255)
+
+
+def correlate(x, kernel):
+    """Convolution as networks mean it, zero padded: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@jax.custom_vjp
+def conv(x, kernel):
+    """`correlate` whose gradient by x is again a plain convolution: in a loop on CPU, three times faster than autodiff's."""
+    return correlate(x, kernel)
+
+
+def _conv_forward(x, kernel):
+    return correlate(x, kernel), (x, kernel)
+
+
+def _conv_backward(saved, g):
+    x, kernel = saved
+    dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    (dkernel,) = jax.vjp(lambda k: correlate(x, k), kernel)[1](g)  # XLA drops it unless somebody trains the network
+    return dx, dkernel
+
+
+conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _pairs(x, combine):
+    """2 × 2 pooling by pairs over a reshape, an odd last row or column left out: [n, h, w, c] -> [n, h//2, w//2, c]."""
+    n, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
+    x = combine(x[:, :, 0], x[:, :, 1])
+    return combine(x[:, :, :, 0], x[:, :, :, 1])
+
+
+POOLS = {
+    "max": functools.partial(_pairs, combine=jnp.maximum),
+    "average": functools.partial(_pairs, combine=lambda a, b: (a + b) / 2),
+}
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG-shaped network, as far as its deepest map asked for."""
+
+    widths: tuple[int, ...]
+    convs: tuple[int, ...]
+    pool: Any
+    wanted: frozenset[str]
+
+    @nn.compact
+    def __call__(self, x):
+        out, bare = {}, functools.partial(nn.Conv, kernel_size=(3, 3), conv_general_dilated=_plain)
+        for block, (n, width) in enumerate(zip(self.convs, self.widths, strict=True), 1):
+            for i in range(1, n + 1):
+                x = out[f"conv{block}_{i}"] = bare(width, name=f"conv{block}_{i}", dtype=x.dtype)(x)
+                x = out[f"relu{block}_{i}"] = nn.relu(x)
+                if self.wanted <= out.keys():
+                    return out
+            x = out[f"pool{block}"] = self.pool(x)
+            if self.wanted <= out.keys():
+                return out
+        return out
+
+
+def _plain(x, kernel, *args, **kwargs):
+    return conv(x, kernel)
+
+
+def init(key, *, widths: tuple[int, ...] = WIDTHS, convs: tuple[int, ...] = CONVS) -> Params:
+    """Random parameters of a network of this shape; narrow ones make tests fast."""
+    module = VGG(widths, convs, POOLS["max"], frozenset(layers_of(convs)))
+    edge = 2 ** len(widths)
+    params = module.init(key, jnp.zeros((1, edge, edge, 3)))["params"]
+    return {**params, "input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
+
+
+def shape_of(params: Params) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(widths, convolutions per block) of the network that these parameters are."""
+    names = [name for name in params if name.startswith("conv")]
+    blocks = max(int(name[4:].split("_")[0]) for name in names)
+    convs = tuple(sum(name.startswith(f"conv{b}_") for name in names) for b in range(1, blocks + 1))
+    return tuple(params[f"conv{b}_1"]["kernel"].shape[-1] for b in range(1, blocks + 1)), convs
+
+
+def layers_of(convs: tuple[int, ...] = CONVS) -> list[str]:
+    """Names of all maps in the order in which the network computes them."""
+    names = []
+    for b, n in enumerate(convs, 1):
+        names += [f"{kind}{b}_{i}" for i in range(1, n + 1) for kind in ("conv", "relu")] + [f"pool{b}"]
+    return names
+
+
+def canonical(layer: str, *, convs: tuple[int, ...] = CONVS) -> str:
+    """Our name of a layer: Keras' `block4_conv2` is `relu4_2` (its convolutions include the ReLU), `block4_pool` is `pool4`."""
+    known = layers_of(convs)
+    keras = {f"block{n[4:].replace('_', '_conv')}": n for n in known if n.startswith("relu")}
+    keras |= {f"block{n[4:]}_pool": n for n in known if n.startswith("pool")}
+    name = keras.get(layer, layer)
+    if name not in known:
+        close = difflib.get_close_matches(layer, [*known, *keras], 1, 0.5)
+        hint = f"did you mean {close[0]}?" if close else f"names run from {known[0]} to {known[-1]}."
+        raise ValueError(f"layer must be one of the network's {len(known)} maps, got {layer!r}: {hint}")
+    return name
+
+
+def stride(layer: str) -> int:
+    """Image pixels to one position of a layer, along each axis."""
+    block = int(re.sub(r"\D*(\d+).*", r"\1", layer))
+    return 2**block if "pool" in layer else 2 ** (block - 1)
+
+
+def features(
+    params: Params,
+    image,
+    layers: Iterable[str],
+    *,
+    pool: Literal["max", "average"] = "max",
+    dtype: DTypeLike | None = None,
+) -> dict[str, Array]:
+    """Maps of the layers asked for, nothing deeper computed: [h, w, 3] -> {layer: [h', w', c]}.
+
+    `dtype` is what the convolutions compute in (bfloat16, say), None the image's own.
+    """
+    image = jnp.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
+    widths, convs = shape_of(params)
+    names = {layer: canonical(layer, convs=convs) for layer in layers}
+    deepest = max(map(stride, names.values()), default=1)
+    if min(image.shape[:2]) < deepest:
+        raise ValueError(
+            f"image must be at least {deepest} px for {', '.join(names)}, got {list(image.shape)}: enlarge it"
+        )
+    mean, std = (jnp.asarray(params["input"][k], image.dtype)[None, None] for k in ("mean", "std"))
+    x = ((image - mean) / std)[None].astype(dtype or image.dtype)
+    network = VGG(widths, convs, choice("pool", pool, POOLS), frozenset(names.values()))
+    layers_only = {name: value for name, value in params.items() if name != "input"}
+    maps = network.apply({"params": layers_only}, x)
+    return {layer: maps[name][0] for layer, name in names.items()}
+
+
+@functools.cache
+def network(*, pool: str = "max", dtype: DTypeLike | None = None):
+    """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
+    choice("pool", pool, POOLS)
+    return functools.partial(features, pool=pool, dtype=dtype)
+
+
+def choice(what: str, name: str, table: Mapping[str, Any]) -> Any:
+    """The entry of a table of choices, or an error that lists them."""
+    if name not in table:
+        raise ValueError(f"{what} must be one of {', '.join(table)}, got {name!r}")
+    return table[name]
+
+
+# Files: one HDF5 layout, whatever the weights came from. Attributes say where from.
+
+FORMAT = "nst_jax VGG 1"
+
+
+def save(path, params: Params, *, half: bool = False, **attributes) -> None:
+    """Write parameters as our HDF5 file, atomically; `half`: float16, compressed in chunks of one kernel tap."""
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs.update({"format": FORMAT, "precision": "float16" if half else "float32", **attributes})
+            file.attrs.update({k: np.asarray(v, np.float64) for k, v in params["input"].items()})
+            for name, layer in params.items():
+                if name != "input":
+                    _write(file.create_group(name), layer, half)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(group, layer, half):
+    for name, value in layer.items():
+        packed = {}
+        if half and value.ndim == 4:
+            packed = {"chunks": (1, 1, *value.shape[2:]), "compression": "gzip", "compression_opts": 9, "shuffle": True}
+        group.create_dataset(name, data=np.asarray(value, "float16" if half else "float32"), **packed)
+
+
+def load(path=None) -> Params:
+    """Parameters of a file that `save` wrote, in float32; without a path, those that `find` finds."""
+    path = find(path)
+    with opened(path) as file:
+        params = {name: {k: np.asarray(v, np.float32) for k, v in group.items()} for name, group in file.items()}
+        params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
+    check(params, path)
+    return jax.tree.map(jnp.asarray, params)
+
+
+@contextlib.contextmanager
+def opened(path):
+    """A file that `save` wrote, open for reading."""
+    remedy = "make it with `nst-jax weights convert`"
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(f"weights must be a file, got {path}, which is not there: {remedy}")
+    try:
+        with h5py.File(path) as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ValueError(f"weights must be a file of ours, got {path}: {remedy}")
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ValueError(f"weights must be a whole HDF5 file, got {path}: {remedy}") from error
+
+
+def check(params: Params, source) -> None:
+    """Raise unless these are the finite parameters of a VGG-shaped network."""
+    convs = shape_of(params)[1]
+    channels = 3
+    for name in layers_of(convs):
+        if not name.startswith("conv"):
+            continue
+        layer = params.get(name, {})
+        shapes = {k: np.shape(v) for k, v in layer.items()}
+        width = shapes.get("kernel", (0,))[-1]
+        if shapes.get("kernel") != (3, 3, channels, width) or shapes.get("bias") != (width,):
+            raise ValueError(f"{name} of {source} must have kernel [3, 3, {channels}, d] and bias [d], got {shapes}")
+        if not all(np.isfinite(v).all() for v in layer.values()):
+            raise ValueError(f"{name} of {source} must be finite, got NaN or infinity: fetch or convert the file again")
+        channels = width
+
+
+def info(path=None) -> dict[str, Any]:
+    """What a weight file says of itself, with its path and sha256."""
+    path = find(path)
+    with opened(path) as file:
+        said = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in file.attrs.items()}
+    with open(path, "rb") as stream:
+        return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest(), **said}
+
+
+def cache_path() -> pathlib.Path:
+    """Where `weights fetch` and `weights convert` install: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "nst_jax" / "vgg19.h5"
+
+
+def bundled_path() -> pathlib.Path:
+    """The network that comes with the package: beside the modules in a wheel, beside the package in a checkout."""
+    package = pathlib.Path(__file__).parent
+    inside = package / "weights" / "vgg19.h5"
+    return inside if inside.exists() else package.parent / "weights" / "vgg19.h5"
+
+
+def find(path=None) -> pathlib.Path:
+    """The weight file that is used: the path given, $NST_JAX_WEIGHTS, the user's cache, the bundled file."""
+    chosen = path or os.environ.get("NST_JAX_WEIGHTS")
+    if chosen:
+        return pathlib.Path(chosen)
+    return cache_path() if cache_path().exists() else bundled_path()
