@@ -13,14 +13,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from nst_jax import vgg19
+from nst_jax.distances import CONTENTS as CONTENTS
+from nst_jax.distances import SQUARES, Errors, Moments, errors, moments, normalised
+from nst_jax.distances import STYLES as STYLES
+from nst_jax.distances import VARIATIONS as VARIATIONS
+from nst_jax.distances import Variation as Variation
+from nst_jax.distances import gram as gram
+from nst_jax.distances import squared as squared
 from nst_jax.recipes import Weights as Weights
 
 
 class Style(NamedTuple):
-    """A painting, its share in a region's blend, and which part of it counts: guide [h, w] in [0, 1] or None for all."""
+    """A painting, its share in a region's blend, which part of it counts: guide [h, w] in [0, 1], None for all."""
 
     image: Any
     weight: Any = 1.0
@@ -32,22 +39,6 @@ class Region(NamedTuple):
 
     styles: tuple[Style, ...]
     guide: Any = None
-
-
-class Errors(NamedTuple):
-    """Sums over positions and channels of a content layer's differences."""
-
-    count: Array
-    squares: Array
-    absolutes: Array
-
-
-class Moments(NamedTuple):
-    """Sums over the positions of each region: how many [r], Σx [r, c], Σxxᵀ [r, c, c]."""
-
-    count: Array
-    total: Array
-    outer: Array
 
 
 class Summary(NamedTuple):
@@ -74,7 +65,7 @@ class Spatial(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What to paint: the content picture's maps, and the moments [r, …] of each region's styles divided by their count."""
+    """What to paint: the content picture's maps, and each region's moments [r, …], divided by their count."""
 
     spatial: Spatial
     style: dict[str, Moments]
@@ -88,42 +79,9 @@ class Loss(NamedTuple):
     terms: Callable[..., dict[str, Array]]  # (summary, targets, weights)
 
 
-class Variation(NamedTuple):
-    """A total variation: what adds up over positions, and what follows from the sums."""
-
-    local: Callable[[Array], Array]  # [h, w, 3] -> [h, w, k]
-    total: Callable[[Array], Array]  # [k] -> scalar
-
-
 def everywhere(*images) -> tuple[Region]:
     """One region, the whole picture, painted after one or several styles in equal parts."""
     return (Region(tuple(Style(image) for image in images)),)
-
-
-# Sums
-
-
-def _wide(x):
-    """Sums are taken in float32 at least, whatever the network computes in."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def moments(f, guide=None) -> Moments:
-    """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
-    flat = _wide(f.reshape(-1, f.shape[-1]))  # [n, c]
-    if guide is None:
-        outer = jnp.matmul(flat.T, flat, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
-        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], outer[None])
-    g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
-    weighted = g[:, :, None] * flat[None]
-    outer = jnp.einsum("rnc,nd->rcd", weighted, flat, precision=lax.Precision.HIGHEST)
-    return Moments(g.sum(1), weighted.sum(1), outer)
-
-
-def normalised(m: Moments) -> Moments:
-    """Moments of one position on average; those of an empty region stay zero."""
-    n = jnp.where(m.count > 0, m.count, 1)
-    return Moments(m.count / n, m.total / n[:, None], m.outer / n[:, None, None])
 
 
 def mixed(each: Sequence[Moments], weights: Sequence) -> Moments:
@@ -133,59 +91,11 @@ def mixed(each: Sequence[Moments], weights: Sequence) -> Moments:
     return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *each)
 
 
-def errors(f, target, guide=None) -> Errors:
-    """Sums of a map's differences from its target, over positions and channels: [h, w, c], [h, w, c] -> Errors."""
-    d = _wide(f) - _wide(target)
-    if guide is None:
-        return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum())
-    g = guide[:, :, None].astype(d.dtype)
-    return Errors(guide.sum() * d.shape[-1], (g * jnp.square(d)).sum(), (g * jnp.abs(d)).sum())
-
-
 def shrunk(guide, layer: str) -> Array:
     """A guide at a layer's size, averaged as pooling shrinks: [..., h, w] -> [..., h', w']."""
     k = vgg19.stride(layer)
     h, w = guide.shape[-2] // k, guide.shape[-1] // k
     return guide[..., : h * k, : w * k].reshape(*guide.shape[:-2], h, k, w, k).mean((-3, -1))
-
-
-# Distances
-
-
-def squared(e: Errors) -> Array:
-    """Mean squared error."""
-    return e.squares / e.count
-
-
-def gram(m: Moments, t: Moments) -> Array:
-    """Mean squared difference of Gram matrices over positions (Gatys et al. 2016, eq. 3 to 5 but for constants): [r]."""
-    return jnp.square(m.outer - t.outer).mean((1, 2))
-
-
-def _differences(image):
-    """Squared differences to the next row and to the next column, zero where there is none: two [h, w, 3]."""
-    dy = jnp.pad(image[1:] - image[:-1], ((0, 1), (0, 0), (0, 0)))
-    dx = jnp.pad(image[:, 1:] - image[:, :-1], ((0, 0), (0, 1), (0, 0)))
-    return dy, dx
-
-
-def _next(image):
-    """Where there is a next row, and where a next column: two [h, w, 3] of zeros and ones."""
-    below = jnp.ones_like(image).at[-1].set(0)
-    return below, jnp.ones_like(image).at[:, -1].set(0)
-
-
-def _sums(*maps):
-    return jnp.stack([_wide(m).sum(-1) for m in maps], -1)
-
-
-def _mean_squares(sums):
-    below, right, rows, columns = sums
-    return below / jnp.maximum(rows, 1) + right / jnp.maximum(columns, 1)
-
-
-SQUARES = Variation(lambda image: _sums(*map(jnp.square, _differences(image)), *_next(image)), _mean_squares)
-"""Mean squared difference to the next row plus that to the next column, each over its own number of pairs."""
 
 
 # The loss
@@ -260,10 +170,3 @@ def _terms(content, style, variation, summary, targets, weights) -> dict[str, Ar
         | {f"style/{layer}": w * styled(layer) for layer, w in weights.style.items()}
         | {"variation": weights.variation * variation.total(summary.variation)}
     )
-
-
-# Names in recipes and on the command line
-
-CONTENTS = {"squared": squared}
-STYLES = {"gram": gram}
-VARIATIONS = {"squares": SQUARES}

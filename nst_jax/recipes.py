@@ -27,7 +27,7 @@ Weight = float | Callable[[Map], float]
 
 
 class Recipe(NamedTuple):
-    """What an experiment fixes, and nothing else. Distances and the optimizer are words, resolved where they are built."""
+    """What an experiment fixes, and nothing else. Distances and optimizer are words, resolved where they are built."""
 
     name: str
     source: str

@@ -1,4 +1,4 @@
-"""Minimise `objective(image, *args)` over an image: solvers as pairs of pure functions, and the one loop that runs them.
+"""Minimise `objective(image, *args)` over an image: solvers as pure functions, and the one loop that runs them.
 
 Nothing here knows of files, networks or styles. Arrays (parameters, targets, weights) are arguments of a step and never
 closed over, so that another run of the same shapes compiles nothing.
@@ -36,10 +36,42 @@ class Solver(NamedTuple):
     picture: Callable[[Any], Array]  # state -> image
 
 
+def _row(x):
+    """A number, or one for each channel: [1, 1, 3]."""
+    return jnp.asarray(x, jnp.float32)[None, None] if isinstance(x, tuple) else x
+
+
 @functools.cache
-def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8) -> optax.GradientTransformationExtraArgs:
-    """Optax's Adam. Equal settings give the same object, and so the same compiled step."""
-    return optax.with_extra_args_support(optax.adam(learning_rate, b1, b2, eps))
+def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
+    """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
+    steps = [optax.scale_by_adam(b1, b2, _row(eps)), optax.stateless(lambda u, _: u * -_row(learning_rate))]
+    if slowing:
+        steps.append(optax.scale_by_schedule(lambda t: 1 / jnp.sqrt(1 + slowing * t)))
+    return optax.with_extra_args_support(optax.chain(*steps))
+
+
+@functools.cache
+def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.GradientTransformationExtraArgs:
+    """Adam as Keras and TensorFlow have it: ε counts as ε/√(1 − β2ᵗ), 31.6 times as much at the first step."""
+
+    def init(params):
+        zeros = jnp.zeros_like(params)
+        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+
+    def update(grad, state, params=None):
+        count = state.count + 1
+        mu = b1 * state.mu + (1 - b1) * grad
+        nu = b2 * state.nu + (1 - b2) * jnp.square(grad)
+        rate = learning_rate * jnp.sqrt(1 - b2**count) / (1 - b1**count)
+        return -rate * mu / (jnp.sqrt(nu) + eps), optax.ScaleByAdamState(count, mu, nu)
+
+    return optax.with_extra_args_support(optax.GradientTransformation(init, update))  # type: ignore[arg-type]
+
+
+@functools.cache
+def sgd(learning_rate=0.1, *, decay=1.0, decay_steps=100) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent, its rate multiplied by `decay` over each `decay_steps`."""
+    return optax.with_extra_args_support(optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay)))
 
 
 @functools.cache
@@ -49,7 +81,7 @@ def lbfgs(*, memory=10, linesearch_steps=20) -> optax.GradientTransformationExtr
     return optax.lbfgs(memory_size=memory, linesearch=search)
 
 
-OPTIMIZERS = {"adam": adam, "lbfgs": lbfgs}
+OPTIMIZERS = {"adam": adam, "keras-adam": keras_adam, "sgd": sgd, "lbfgs": lbfgs}
 
 
 def _owned(leaf):
@@ -81,7 +113,7 @@ def solver(objective: Callable[..., Array], optimizer: optax.GradientTransformat
 
 @functools.cache
 def clamped(inner: Solver) -> Solver:
-    """Keeps the image in [0, 1]: after each step, or, where a line search remembers the point, only in what is shown."""
+    """Keeps the image in [0, 1]: after each step, or only as shown where a line search remembers the point."""
 
     def step(state, *args):
         state, info = inner.step(state, *args)
@@ -90,6 +122,102 @@ def clamped(inner: Solver) -> Solver:
         return state, info
 
     return Solver(inner.init, step, lambda state: jnp.clip(inner.picture(state), 0, 1))
+
+
+class Averaged(NamedTuple):
+    """A state, and the decaying sum of its pictures with the sum of their weights."""
+
+    inner: Any
+    total: Array
+    weight: Array
+
+
+@functools.cache
+def averaged(inner: Solver, decay: float) -> Solver:
+    """Shows the exponentially weighted mean of all pictures so far, the first included: the jitter of steps cancels."""
+
+    def init(image):
+        state = inner.init(image)
+        return Averaged(state, (1 - decay) * inner.picture(state), jnp.float32(1 - decay))
+
+    def step(state, *args):
+        new, info = inner.step(state.inner, *args)
+        total = decay * state.total + (1 - decay) * inner.picture(new)
+        return Averaged(new, total, decay * state.weight + (1 - decay)), info
+
+    return Solver(init, step, lambda state: state.total / state.weight)
+
+
+class Best(NamedTuple):
+    """A state, and the picture of the lowest loss so far with that loss."""
+
+    inner: Any
+    image: Array
+    loss: Array
+
+
+@functools.cache
+def best(inner: Solver) -> Solver:
+    """Shows the picture of the lowest loss so far: the one that a step started from, which is what its loss is of."""
+
+    def init(image):
+        state = inner.init(image)
+        return Best(state, jnp.array(inner.picture(state)), jnp.float32(jnp.inf))
+
+    def step(state, *args):
+        new, info = inner.step(state.inner, *args)
+        lower = info.loss < state.loss
+        image = jnp.where(lower, inner.picture(state.inner), state.image)
+        return Best(new, image, jnp.minimum(info.loss, state.loss).astype(state.loss.dtype)), info
+
+    return Solver(init, step, lambda state: state.image)
+
+
+@functools.cache
+def guarded(inner: Solver) -> Solver:
+    """Starts the optimizer again from where it stood when a step's loss, gradient or picture isn't finite."""
+
+    def step(state, *args):
+        new, info = inner.step(state, *args)
+        image = inner.picture(state)
+        sound = jnp.isfinite(info.loss) & jnp.isfinite(info.grad_norm) & jnp.isfinite(inner.picture(new)).all()
+        again = inner.init(jnp.where(jnp.isfinite(image), image, 0.5))
+        return jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, again), info
+
+    return inner._replace(step=step)
+
+
+def resampled(state, shape: tuple[int, int]):
+    """A state carried to another scale: every image in it resized, the second moments of gradients kept above zero."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    old = next(leaf.shape for path, leaf in leaves if _last(path) == "image")
+
+    def one(path, leaf):
+        if jnp.shape(leaf) != old:
+            return leaf
+        new = jax.image.resize(leaf, (*shape, 3), "cubic")
+        return jnp.maximum(new, 0) if _last(path) == "nu" else new
+
+    return jax.tree_util.tree_map_with_path(one, state)
+
+
+def carried(solver: Solver, state, shape: tuple[int, int]):
+    """The state that goes on at another scale: picture and optimizer's moments resized, all else begun anew."""
+    picture = jnp.clip(jax.image.resize(solver.picture(state), (*shape, 3), "cubic"), 0, 1)
+    fresh = solver.init(picture)
+    if optax.tree.get(state, "diff_params_memory") is not None:  # L-BFGS measured its curvature on another grid
+        return fresh
+    return _with_optimizer(fresh, resampled(state, shape))
+
+
+def _with_optimizer(fresh, old):
+    if isinstance(fresh, State):
+        return State(fresh.image, old.opt_state)
+    return fresh._replace(inner=_with_optimizer(fresh.inner, old.inner))
+
+
+def _last(path) -> str:
+    return getattr(path[-1], "name", "")
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,7 +1,7 @@
 """VGG19 as pure functions of a plain dict of parameters.
 
-Images are [h, w, 3] float32 RGB in [0, 1]; the network's own input convention (mean, std) travels with its parameters and
-is applied inside `features`, after which every convolution pads with zeros, as the published network does.
+Images are [h, w, 3] float32 RGB in [0, 1]; the network's own input convention (mean, std) travels with its parameters
+and is applied inside `features`, after which every convolution pads with zeros, as the published network does.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def correlate(x, kernel):
 
 @jax.custom_vjp
 def conv(x, kernel):
-    """`correlate` whose gradient by x is again a plain convolution: in a loop on CPU, three times faster than autodiff's."""
+    """`correlate` whose gradient by x is a plain convolution: in a loop on CPU, three times as fast as autodiff's."""
     return correlate(x, kernel)
 
 
@@ -122,7 +122,7 @@ def layers_of(convs: tuple[int, ...] = CONVS) -> list[str]:
 
 
 def canonical(layer: str, *, convs: tuple[int, ...] = CONVS) -> str:
-    """Our name of a layer: Keras' `block4_conv2` is `relu4_2` (its convolutions include the ReLU), `block4_pool` is `pool4`."""
+    """Our name of a layer: Keras' `block4_conv2`, which includes the ReLU, is `relu4_2`, `block4_pool` is `pool4`."""
     known = layers_of(convs)
     keras = {f"block{n[4:].replace('_', '_conv')}": n for n in known if n.startswith("relu")}
     keras |= {f"block{n[4:]}_pool": n for n in known if n.startswith("pool")}

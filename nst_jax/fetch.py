@@ -1,0 +1,134 @@
+"""Downloads: resumed where they were cut, from the first address that answers, verified before they are used."""
+
+import hashlib
+import http.client
+import os
+import pathlib
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nst_jax import convert, vgg19
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are there and the bytes that there will be."""
+
+NAME = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+URLS = (
+    f"https://storage.googleapis.com/tensorflow/keras-applications/vgg19/{NAME}",
+    f"https://github.com/fchollet/deep-learning-models/releases/download/v0.1/{NAME}",
+)
+SIZE = 80_134_624
+MD5 = "253f8cb515780f3b799900260a226db6"  # keras/src/applications/vgg19.py
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def vgg19_weights(
+    *,
+    urls: Sequence[str] = URLS,
+    size: int = SIZE,
+    md5: str = MD5,
+    progress: Progress = lambda done, size: None,
+) -> dict[str, Any]:
+    """The official Keras network, downloaded, converted and put in the user's cache; what its file says of itself."""
+    out = vgg19.cache_path()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    original = out.with_name(NAME)
+    try:
+        download(urls, original, size=size, md5=md5, progress=progress)
+    except OSError as error:
+        remedy = f"get {urls[0]} by hand and run `nst-jax weights convert FILE`"
+        raise OSError(f"weights could not be downloaded ({error}): {remedy}") from error
+    try:
+        return convert.convert(original, out)
+    finally:
+        original.unlink()
+
+
+def download(
+    urls: Sequence[str],
+    path,
+    *,
+    size: int,
+    md5: str,
+    progress: Progress = lambda done, size: None,
+    timeout: float = 30,
+) -> None:
+    """Write the file of this size and md5 to `path`, whole or not at all; a `.part` file beside it is gone on with."""
+    for url in urls:
+        _secure(url)
+    path = pathlib.Path(path)
+    part = path.with_name(f"{path.name}.part")
+    failures = []
+    for url in urls:
+        try:
+            _append(url, part, size, progress, timeout)
+            _verify(part, md5)
+            return os.replace(part, path)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures.append(f"{urllib.parse.urlsplit(url).netloc}: {_reason(error)}")
+    raise OSError(", ".join(failures))
+
+
+def _append(url, part, size, progress, timeout):
+    """Fetch what the part lacks; all of it, where the server gives no ranges."""
+    done = part.stat().st_size if part.exists() else 0
+    if done == size:
+        return
+    headers = {"User-Agent": "nst-jax", "Accept-Encoding": "identity"}
+    headers |= {"Range": f"bytes={done}-"} if 0 < done < size else {}
+    with _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
+        done = done if _resumes(answer, done) else 0
+        length = answer.headers.get("Content-Length")
+        if length is not None and done + int(length) != size:
+            raise OSError(f"it offers {done + int(length)} bytes, not {size}")
+        with part.open("ab" if done else "wb") as out:
+            while chunk := answer.read(min(2**16, size - done)):
+                done += out.write(chunk)
+                progress(done, size)
+    if done < size:
+        raise OSError(f"it was cut at {done} of {size} bytes: run it again to go on")
+
+
+def _resumes(answer, done) -> bool:
+    return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+
+
+def _verify(part, md5):
+    with part.open("rb") as stream:
+        got = hashlib.file_digest(stream, "md5").hexdigest()
+    if got != md5:
+        part.unlink()
+        raise OSError(f"its md5 must be {md5}, got {got}")
+
+
+def _reason(error) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is the server's answer, too, with a socket
+    elif isinstance(error, urllib.error.URLError):
+        error = error.reason
+    return str(error) or type(error).__name__
+
+
+def _secure(url) -> None:
+    """Raise where somebody on the way could read or change what it gives: it is https, or this machine's own http."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ValueError(f"address must be https, got {url}")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """A secure address may not send on to an insecure one."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        try:
+            _secure(newurl)
+        except ValueError as error:
+            raise urllib.error.HTTPError(newurl, code, str(error), headers, fp) from error
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener():
+    return urllib.request.build_opener(_Redirects)
