@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from nst_jax import vgg19
+from nst_jax import families, vgg19
 
 IMAGENET = {"mean": np.array((0.485, 0.456, 0.406)), "std": np.array((0.229, 0.224, 0.225))}  # as torchvision says
 CAFFE = {"mean": np.array(vgg19.MEAN), "std": np.array(vgg19.STD)}
@@ -40,7 +40,7 @@ def convert(path, out, *, half: bool = False) -> dict[str, Any]:
     if not out.parent.is_dir():
         raise FileNotFoundError(f"OUT must be in a folder that exists, got {out}: create {out.parent}")
     params, said = read(path)
-    vgg19.save(out, params, half=half, **said)
+    vgg19.save(out, params, half=half, activations=families.measured(params), **said)
     return vgg19.info(out)
 
 

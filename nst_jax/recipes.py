@@ -1,6 +1,11 @@
-"""Weights and named recipes: plain data, without jax or numpy, so that listing them costs nothing."""
+"""Weights and recipes: plain data, without jax or numpy, so that listing them costs nothing; `published` has the named.
+
+All losses are stated alike: contents as c · mean((F − P)²), styles as s · mean((Ĝ − Â)²), Ĝ = FFᵀ/N, on RGB in [0, 1].
+"""
 
 import difflib
+import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,22 +31,78 @@ class Map(NamedTuple):
 Weight = float | Callable[[Map], float]
 
 
+class Stage(NamedTuple):
+    """A part of a run: how long the picture's edge is, and how many steps it gets."""
+
+    size: int
+    steps: int
+
+
+Schedule = Callable[[int], tuple[Stage, ...]]
+
+
+def once(steps: int) -> Schedule:
+    """All steps at full size."""
+    return lambda size: (Stage(size, steps),)
+
+
+def rising(first: int, later: int, *, smallest: int = 128, ratio: float = math.sqrt(2)) -> Schedule:
+    """Coarse to fine: size, size / ratio, … down to `smallest`; the coarsest gets `first` steps, each other `later`."""
+
+    def stages(size):
+        divided = (round(size / ratio**i) for i in itertools.count())
+        sizes = sorted(itertools.takewhile(lambda n: n >= min(smallest, size), divided))
+        return tuple(Stage(n, later if i else first) for i, n in enumerate(sizes))
+
+    return stages
+
+
+def listed(*stages: tuple[int, int]) -> Schedule:
+    """These sizes and steps; at another end size, sizes in proportion."""
+    last = stages[-1][0]
+    return lambda size: tuple(Stage(max(16, round(n * size / last)), steps) for n, steps in stages)
+
+
+def shared(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
+    """The same stages with another number of steps in all, each stage at least one."""
+    if steps < len(stages):
+        raise ValueError(
+            f"steps must be at least {len(stages)}, one at each size, got {steps}: give more, or fewer sizes"
+        )
+    total, done, out = sum(stage.steps for stage in stages), 0, []
+    passed = 0
+    for i, stage in enumerate(stages):
+        passed += stage.steps
+        left = len(stages) - 1 - i
+        end = min(max(round(steps * passed / total), done + 1), steps - left)
+        out.append(Stage(stage.size, end - done))
+        done = end
+    return tuple(out)
+
+
 class Recipe(NamedTuple):
     """What an experiment fixes, and nothing else. Distances and optimizer are words, resolved where they are built."""
 
     name: str
     source: str
-    content: Mapping[str, Weight]  # of mean((F − P)²), per layer
-    style: Mapping[str, Weight]  # of mean((Ĝ − Â)²), Ĝ = FFᵀ/N, per layer
-    steps: int
-    size: int
+    content: Mapping[str, Weight]
+    style: Mapping[str, Weight]
+    schedule: Schedule
+    size: int | tuple[int, int] | None  # of `edge`; (h, w) exactly; None: the content's own
+    content_distance: str = "squared"
+    style_distance: str = "gram"
     variation: Weight = 0.0
-    edge: str = "long"  # which edge `size` names
+    variation_kind: str = "squares"
+    edge: str = "long"
+    style_size: str = "same"  # as the content's edge; "down": but never above the painting's own
     family: str = "caffe"
     pool: str = "max"
+    padding: str = "zeros"
     start: str = "content"
     optimizer: str = "lbfgs"
-    settings: Mapping[str, float] = {}  # of the optimizer
+    settings: Mapping[str, Any] = {}  # of the optimizer, for an image in [0, 1]
+    keep: tuple[str, ...] = ()  # wrappers of the solver, from the inside: clamped, best, averaged:DECAY
+    store: int = 0  # the source stores a picture every so many steps
     differs: str = ""
 
     def weights(self, shape: tuple[int, ...], *, widths: tuple[int, ...] = WIDTHS) -> Weights:
@@ -65,6 +126,41 @@ class Recipe(NamedTuple):
             style={k: _times(v, style) for k, v in self.style.items()},
         )
 
+    def strength(self, amount: float) -> "Recipe":
+        """One knob: 0 the photograph, 0.5 this recipe, 1 pure style; between, content and style change by squares."""
+        style = (2 * amount) ** 2
+        weaker = self.times(content=(2 - 2 * amount) ** 2, style=style)
+        return weaker._replace(variation=_times(self.variation, min(1.0, style)))
+
+    def steps(self, size: int) -> int:
+        """Steps in all, up to this size."""
+        return sum(stage.steps for stage in self.schedule(size))
+
+    def of_steps(self, steps: int) -> "Recipe":
+        """This recipe with so many steps in all, shared among its sizes as they were."""
+        return self._replace(schedule=lambda size: shared(self.schedule(size), steps))
+
+    def rescaled(self, ratios: Mapping[str, float]) -> "Recipe":
+        """This recipe for a network whose features are so many times as large: equal terms, layer by layer."""
+
+        def each(weights, power):
+            return {k: _times(v, ratios[k.replace("conv", "relu")] ** -power) for k, v in weights.items()}
+
+        content, style = POWERS[self.content_distance], POWERS[self.style_distance]
+        return self._replace(content=each(self.content, content), style=each(self.style, style))
+
+
+POWERS = {
+    "squared": 2,
+    "scaled": 1,
+    "gram": 4,
+    "scaled-gram": 2,
+    "covariance": 4,
+    "statistics": 2,
+    "wasserstein": 2,
+}
+"""With which power of the features' magnitude a distance grows."""
+
 
 def _times(weight: Weight, factor: float) -> Weight:
     if callable(weight):
@@ -72,37 +168,21 @@ def _times(weight: Weight, factor: float) -> Weight:
     return factor * weight
 
 
-FIRSTS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-
-def each(layers: tuple[str, ...], weight: Weight) -> dict[str, Weight]:
-    """The same weight, or rule, at each of these layers."""
-    return dict.fromkeys(layers, weight)
-
-
-_ALL = [
-    Recipe(
-        name="gatys-notebook",
-        source="L. Gatys, PytorchNeuralStyleTransfer",
-        content={"relu4_2": 1.0},
-        style=each(FIRSTS, lambda at: 1e3 / at.channels**2),
-        optimizer="lbfgs",
-        settings={"memory": 100},
-        steps=500,
-        size=512,
-        edge="short",
-        differs="Optax's L-BFGS searches its own way: equal loss, not equal path; one scale.",
-    ),
-]
-
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
-DEFAULT = "gatys-notebook"
-
-
 def get(name: str) -> Recipe:
     """The recipe of this name."""
-    if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, 1, 0.4)
+    table = everything()
+    if name not in table:
+        close = difflib.get_close_matches(name, table, 1, 0.4)
         hint = f"did you mean {close[0]}?" if close else "`nst-jax recipes` lists them."
-        raise ValueError(f"recipe must be one of {len(RECIPES)} names, got {name!r}: {hint}")
-    return RECIPES[name]
+        raise ValueError(f"recipe must be one of {len(table)} names, got {name!r}: {hint}")
+    return table[name]
+
+
+def everything() -> dict[str, Recipe]:
+    """All named recipes, our own first."""
+    from nst_jax import published  # it is made of this module's parts
+
+    return published.RECIPES
+
+
+DEFAULT = "nst-jax"

@@ -106,7 +106,7 @@ def solver(objective: Callable[..., Array], optimizer: optax.GradientTransformat
         else:  # a line search has already evaluated it
             value, grad = optax.value_and_grad_from_state(of)(state.image, state=state.opt_state)
         updates, opt_state = optimizer.update(grad, state.opt_state, state.image, value=value, grad=grad, value_fn=of)
-        return State(optax.apply_updates(state.image, updates), opt_state), Info(value, optax.global_norm(grad))
+        return State(optax.apply_updates(state.image, updates), opt_state), Info(value, optax.tree.norm(grad))
 
     return Solver(init, step, lambda state: state.image)
 
@@ -181,8 +181,7 @@ def guarded(inner: Solver) -> Solver:
         new, info = inner.step(state, *args)
         image = inner.picture(state)
         sound = jnp.isfinite(info.loss) & jnp.isfinite(info.grad_norm) & jnp.isfinite(inner.picture(new)).all()
-        again = inner.init(jnp.where(jnp.isfinite(image), image, 0.5))
-        return jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, again), info
+        return lax.cond(sound, lambda: new, lambda: inner.init(jnp.where(jnp.isfinite(image), image, 0.5))), info
 
     return inner._replace(step=step)
 

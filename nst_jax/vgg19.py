@@ -12,7 +12,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import h5py
@@ -24,6 +24,16 @@ from jax.typing import DTypeLike
 
 Params = Mapping[str, Mapping[str, Array]]
 """{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}"""
+
+
+class Activation(NamedTuple):
+    """What a layer's channels give over natural pictures: mean [c] and mean square [c]."""
+
+    mean: Any
+    square: Any
+
+
+Activations = Mapping[str, Activation]
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONVS = (2, 2, 4, 4, 4)
@@ -64,10 +74,33 @@ def _pairs(x, combine):
     return combine(x[:, :, :, 0], x[:, :, :, 1])
 
 
+def _rooted(x):
+    return jnp.sqrt(jnp.maximum(_pairs(x * x, jnp.add), 1e-12))  # a root has no slope at zero
+
+
+_average = functools.partial(_pairs, combine=lambda a, b: (a + b) / 2)
+
 POOLS = {
     "max": functools.partial(_pairs, combine=jnp.maximum),
-    "average": functools.partial(_pairs, combine=lambda a, b: (a + b) / 2),
+    "average": _average,
+    # These two at the magnitude of "max", so that the balance of layers stays: constants of style-transfer-pytorch
+    "scaled-average": lambda x: 2.0 * _average(x),
+    "l2": lambda x: 0.78 * _rooted(x),
 }
+
+
+def _plain(x, kernel, *args, **kwargs):
+    return conv(x, kernel)
+
+
+def _replicating(x, kernel, *args, **kwargs):
+    """Convolution of the edge-replicated image: zeros around a mean-free image would look like a frame."""
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return conv(x, kernel)[:, 1:-1, 1:-1]
+
+
+PADDINGS = {"zeros": _plain, "replicate": _replicating}
+"""How the first convolution sees the image's border; all others pad with zeros."""
 
 
 class VGG(nn.Module):
@@ -76,14 +109,18 @@ class VGG(nn.Module):
     widths: tuple[int, ...]
     convs: tuple[int, ...]
     pool: Any
+    first: Any
     wanted: frozenset[str]
 
     @nn.compact
     def __call__(self, x):
-        out, bare = {}, functools.partial(nn.Conv, kernel_size=(3, 3), conv_general_dilated=_plain)
+        out, convolve = {}, self.first
         for block, (n, width) in enumerate(zip(self.convs, self.widths, strict=True), 1):
             for i in range(1, n + 1):
-                x = out[f"conv{block}_{i}"] = bare(width, name=f"conv{block}_{i}", dtype=x.dtype)(x)
+                name = f"conv{block}_{i}"
+                one = nn.Conv(width, (3, 3), name=name, dtype=x.dtype, conv_general_dilated=convolve)
+                x, convolve = one(x), _plain
+                out[name] = x
                 x = out[f"relu{block}_{i}"] = nn.relu(x)
                 if self.wanted <= out.keys():
                     return out
@@ -93,13 +130,9 @@ class VGG(nn.Module):
         return out
 
 
-def _plain(x, kernel, *args, **kwargs):
-    return conv(x, kernel)
-
-
 def init(key, *, widths: tuple[int, ...] = WIDTHS, convs: tuple[int, ...] = CONVS) -> Params:
     """Random parameters of a network of this shape; narrow ones make tests fast."""
-    module = VGG(widths, convs, POOLS["max"], frozenset(layers_of(convs)))
+    module = VGG(widths, convs, POOLS["max"], _plain, frozenset(layers_of(convs)))
     edge = 2 ** len(widths)
     params = module.init(key, jnp.zeros((1, edge, edge, 3)))["params"]
     return {**params, "input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
@@ -145,7 +178,8 @@ def features(
     image,
     layers: Iterable[str],
     *,
-    pool: Literal["max", "average"] = "max",
+    pool: str = "max",
+    padding: str = "zeros",
     dtype: DTypeLike | None = None,
 ) -> dict[str, Array]:
     """Maps of the layers asked for, nothing deeper computed: [h, w, 3] -> {layer: [h', w', c]}.
@@ -164,17 +198,19 @@ def features(
         )
     mean, std = (jnp.asarray(params["input"][k], image.dtype)[None, None] for k in ("mean", "std"))
     x = ((image - mean) / std)[None].astype(dtype or image.dtype)
-    network = VGG(widths, convs, choice("pool", pool, POOLS), frozenset(names.values()))
+    first = choice("padding", padding, PADDINGS)
+    network = VGG(widths, convs, choice("pool", pool, POOLS), first, frozenset(names.values()))
     layers_only = {name: value for name, value in params.items() if name != "input"}
     maps = network.apply({"params": layers_only}, x)
     return {layer: maps[name][0] for layer, name in names.items()}
 
 
 @functools.cache
-def network(*, pool: str = "max", dtype: DTypeLike | None = None):
+def network(*, pool: str = "max", padding: str = "zeros", dtype: DTypeLike | None = None):
     """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
     choice("pool", pool, POOLS)
-    return functools.partial(features, pool=pool, dtype=dtype)
+    choice("padding", padding, PADDINGS)
+    return functools.partial(features, pool=pool, padding=padding, dtype=dtype)
 
 
 def choice(what: str, name: str, table: Mapping[str, Any]) -> Any:
@@ -189,7 +225,7 @@ def choice(what: str, name: str, table: Mapping[str, Any]) -> Any:
 FORMAT = "nst_jax VGG 1"
 
 
-def save(path, params: Params, *, half: bool = False, **attributes) -> None:
+def save(path, params: Params, *, half: bool = False, activations: Activations | None = None, **attributes) -> None:
     """Write parameters as our HDF5 file, atomically; `half`: float16, compressed in chunks of one kernel tap."""
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -200,6 +236,8 @@ def save(path, params: Params, *, half: bool = False, **attributes) -> None:
             for name, layer in params.items():
                 if name != "input":
                     _write(file.create_group(name), layer, half)
+            for name, measured in (activations or {}).items():
+                _write(file.create_group(f"activations/{name}"), measured._asdict(), False)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -217,10 +255,21 @@ def load(path=None) -> Params:
     """Parameters of a file that `save` wrote, in float32; without a path, those that `find` finds."""
     path = find(path)
     with opened(path) as file:
-        params = {name: {k: np.asarray(v, np.float32) for k, v in group.items()} for name, group in file.items()}
+        params = {name: _arrays(group) for name, group in file.items() if name != "activations"}
         params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
     check(params, path)
     return jax.tree.map(jnp.asarray, params)
+
+
+def _arrays(group):
+    return {name: np.asarray(value, np.float32) for name, value in group.items()}
+
+
+def activations(path=None) -> Activations | None:
+    """What a weight file's layers give over natural pictures, as measured when it was converted."""
+    with opened(find(path)) as file:
+        found = file.get("activations")
+        return None if found is None else {name: Activation(**_arrays(group)) for name, group in found.items()}
 
 
 @contextlib.contextmanager
@@ -240,7 +289,14 @@ def opened(path):
 
 def check(params: Params, source) -> None:
     """Raise unless these are the finite parameters of a VGG-shaped network."""
-    convs = shape_of(params)[1]
+    try:
+        convs = shape_of(params)[1]
+    except (KeyError, ValueError):  # no convolution, or a block without its first
+        found = ", ".join(params) or "nothing"
+        raise ValueError(
+            f"layers of {source} must be conv1_1, conv1_2, …, got {found}: convert the file again"
+        ) from None
+    _check_input(params, source)
     channels = 3
     for name in layers_of(convs):
         if not name.startswith("conv"):
@@ -253,6 +309,14 @@ def check(params: Params, source) -> None:
         if not all(np.isfinite(v).all() for v in layer.values()):
             raise ValueError(f"{name} of {source} must be finite, got NaN or infinity: fetch or convert the file again")
         channels = width
+
+
+def _check_input(params, source):
+    for name, low in ("mean", -np.inf), ("std", 0):
+        value = np.asarray(params["input"][name])
+        if value.shape != (3,) or not (np.isfinite(value) & (value > low)).all():
+            bound = " above 0" if low == 0 else ""
+            raise ValueError(f"{name} of {source} must be three numbers{bound}, got {value}: convert the file again")
 
 
 def info(path=None) -> dict[str, Any]:

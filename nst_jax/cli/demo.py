@@ -4,13 +4,14 @@ nst-jax demo
 nst-jax demo --content still_life --style woodcut -o demo
 """
 
+import argparse
 import pathlib
 
 from nst_jax import recipes
 from nst_jax.cli import stylize, values
 
-STEPS = 120  # about forty seconds on two cores at 256 px
-RECIPE = recipes.get("gatys-notebook")._replace(optimizer="adam", settings={"learning_rate": 0.04}, steps=STEPS)
+RECIPE = recipes.get(recipes.DEFAULT)
+STEPS = 160  # half a minute on two quiet cores at 256 px
 
 
 def arguments(parser):
@@ -18,21 +19,31 @@ def arguments(parser):
     add("-o", "--output", metavar="DIR", default="demo", help="folder for the pictures (default: %(default)s)")
     add("--content", metavar="NAME", default="skyline", help="skyline, landscape, still_life (default: %(default)s)")
     add("--style", metavar="NAME", default="flow", help="flow, mosaic, woodcut, … (default: %(default)s)")
-    add("--size", metavar="N", type=values.count, default=256, help="long edge in pixels (default: %(default)s)")
+    add("--size", metavar="N|WxH", type=values.size, default=256, help="long edge in pixels (default: %(default)s)")
     add("--steps", metavar="N", type=values.count, default=STEPS, help="(default: %(default)s)")
     stylize.common(parser)
+    parser.set_defaults(save_every=None)
 
 
 def run(args):
-    from nst_jax import images, samples
+    from nst_jax import images, losses
+    from nst_jax import paint as painting
 
-    if args.size < 16:
-        raise ValueError(f"--size must be at least 16 px, got {args.size}")
-    shape = (max(16, args.size * 3 // 4), args.size)
-    content, style = samples.draw(args.content, shape), samples.draw(args.style, shape)
-    folder = pathlib.Path(args.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    content, style = _drawn(args.content, args.size), _drawn(args.style, args.size)
+    folder = stylize.made(pathlib.Path(args.output))
     images.save(folder / f"{args.content}.png", content)
     images.save(folder / f"{args.style}.png", style)
-    args.output, args.save_every = str(folder / f"{args.content}-{args.style}.png"), None
-    return stylize.paint(args, RECIPE._replace(steps=args.steps), content, style)
+    args.output = str(folder / f"{args.content}-{args.style}.png")
+    recipe = RECIPE.of_steps(args.steps)
+    return stylize.paint(
+        args, painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
+    )
+
+
+def _drawn(name, size):
+    from nst_jax import samples
+
+    try:
+        return samples.draw(name, size if isinstance(size, tuple) else (max(16, size * 3 // 4), size))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

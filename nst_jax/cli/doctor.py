@@ -1,37 +1,31 @@
 """Say what is installed, on which devices a run would go, which weights it would use, and what is wrong."""
 
 import importlib.metadata
+import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 
+from nst_jax.cli import follow
+
+PACKAGES = ("nst-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "h5py")
+CUDA_13 = 580  # the oldest driver that CUDA 13 runs on (NVIDIA's CUDA release notes)
+
 
 def arguments(parser):
-    parser.add_argument("--weights", help="also judge this weight file")
+    parser.add_argument("--weights", metavar="FILE", help="judge this file instead of the one that would be found")
 
 
 def run(args):
-    from nst_jax import vgg19
-
-    troubles = []
     print(f"python     {platform.python_version()} on {platform.system()} {platform.machine()}")
-    for package in ("nst-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "h5py"):
+    for package in PACKAGES:
         print(f"{package:<10} {_version(package)}")
-    devices = _devices(troubles)
-    print(f"devices    {', '.join(map(str, devices)) or 'none'}")
-    gpu = graphics_card()
-    if gpu and all(device.platform == "cpu" for device in devices):
-        troubles.append(f"{gpu} is there, but jax runs on the CPU: pip install 'nst-jax[cuda]'")
-    try:
-        said = vgg19.info(args.weights)
-        vgg19.load(args.weights)
-        print(f"weights    {said['path']} ({said['precision']}, sha256 {said['sha256'][:12]})")
-    except (ValueError, OSError) as error:
-        troubles.append(str(error))
+    troubles = [trouble for look in (_devices, _weights) if (trouble := look(args))]
     for trouble in troubles:
         print(f"wrong      {trouble}", file=sys.stderr)
-    print("nothing is wrong" if not troubles else f"{len(troubles)} to mend")
+    print(f"to mend    {len(troubles)}" if troubles else "nothing is wrong")
     return 1 if troubles else 0
 
 
@@ -39,28 +33,60 @@ def _version(package):
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed (running from a checkout)"
+        return "not installed" + (" (running from a checkout)" if package == PACKAGES[0] else "")
 
 
-def _devices(troubles):
-    import jax
-
+def _devices(args):
+    """Print the devices; what is wrong with them, or None."""
+    card = graphics_card()
     try:
-        return jax.devices()
-    except RuntimeError as error:
-        troubles.append(f"jax finds no device it was told to use: {error}")
-        return []
+        devices = follow.devices()
+    except (ImportError, RuntimeError, ValueError) as error:
+        return f"{_line(error).partition(': `nst-jax')[0]}: {_jax_on(card)}"
+    print(f"devices    {', '.join(f'{device.platform} {device.id} ({device.device_kind})' for device in devices)}")
+    if card and all(device.platform == "cpu" for device in devices):
+        return f"{card} is there, but jax runs on the CPU: {_jax_on(card)}"
+    return None
+
+
+def _weights(args):
+    """Print which weights a run would use; what is wrong with them, or None."""
+    try:
+        from nst_jax import vgg19
+
+        vgg19.load(args.weights)
+        print(f"weights    {follow.network(vgg19.info(args.weights))}")
+    except (ImportError, ValueError, OSError) as error:
+        return _line(error)
+    except (RuntimeError, AssertionError):  # no device to load them to, which has been said
+        return None
+    return None
+
+
+def _line(error):
+    return " ".join(str(error).split())
+
+
+def _jax_on(card: str | None) -> str:
+    """The command that makes jax run on this card, or without one."""
+    if os.environ.get("JAX_PLATFORMS"):
+        return f"unset JAX_PLATFORMS, which is {os.environ['JAX_PLATFORMS']}"
+    extra = ""
+    if card:
+        driver = card.rpartition(" ")[2].partition(".")[0]
+        extra = "[cuda12]" if driver.isdigit() and int(driver) < CUDA_13 else "[cuda13]"
+    return f"{shlex.quote(sys.executable)} -m pip install -U 'jax{extra}'"
 
 
 def graphics_card() -> str | None:
-    """The name of an NVIDIA card that its driver reports, whether or not jax can use it."""
+    """The NVIDIA card that its driver reports, whether or not jax can use it: `NVIDIA L4, driver 580.65.06`."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
-    query = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    names = answer.stdout.strip().splitlines() if answer.returncode == 0 else []
-    return names[0] if names else None
+    cards = answer.stdout.strip().splitlines() if answer.returncode == 0 else []
+    return cards[0].replace(", ", ", driver ") if cards else None

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import math
+import os
 import pathlib
 import sys
 import time
@@ -18,23 +20,27 @@ def chunk(save_every: int | None) -> int:
     return divisor if divisor >= 5 else save_every
 
 
-def device() -> str:
-    """The device that a run uses, in words."""
+def devices() -> list:
+    """The devices that jax finds."""
     import jax
 
-    first = jax.devices()[0]
-    return (
-        f"{first.platform} ({first.device_kind}, {jax.device_count()} of them)"
-        if jax.device_count() > 1
-        else (f"{first.platform} ({first.device_kind})")
-    )
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter, empty, where what $JAX_PLATFORMS names is not there
+        asked = os.environ.get("JAX_PLATFORMS")
+        got = f"none of JAX_PLATFORMS={asked}" if asked else " ".join(str(error).split())
+        raise ValueError(f"jax must find a device, got {got}: `nst-jax doctor` says what to do") from error
 
 
-def network(path) -> str:
-    """Which weights a run uses, in words."""
-    from nst_jax import vgg19
+def device() -> str:
+    """The device that a run uses, in words."""
+    first, *others = devices()
+    more = f", the first of {len(others) + 1}" if others else ""
+    return f"{first.platform} ({first.device_kind}{more})"
 
-    said = vgg19.info(path)
+
+def network(said) -> str:
+    """Which weights a run uses, in words, from what `vgg19.info` says."""
     return f"{said['path']} ({said['precision']}, from {said.get('source', 'unknown')}, sha256 {said['sha256'][:12]})"
 
 
@@ -47,80 +53,95 @@ def log(path, **head):
     with open(path, "w", encoding="utf-8") as stream:
 
         def write(**record: Any) -> None:
-            stream.write(json.dumps(record) + "\n")
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
             stream.flush()
 
         write(**head)
         yield write
 
 
-def follow(frames, *, steps: int, record, save_every: int | None = None, folder: pathlib.Path | None = None):
-    """Go through the frames of a run, showing how it goes; (last frame or None, whether it was stopped by Ctrl-C)."""
-    last, begun = None, time.perf_counter()
-    show = _bar(steps) if sys.stderr.isatty() else _lines(steps)
-    with show as shown:
-        try:
-            for frame in frames:
-                last = frame
-                terms = {name: float(value) for name, value in frame.terms.items()}
-                shown(frame.step, terms)
-                record(step=frame.step, seconds=round(time.perf_counter() - begun, 3), **terms)
-                if save_every and folder and frame.step % save_every == 0:
-                    _store(folder, frame, steps)
-        except KeyboardInterrupt:
-            return last, True
-    return last, False
-
-
-def _store(folder, frame, steps):
+def storing(folder: pathlib.Path | None, every: int | None, steps: int):
+    """A function that stores a frame whose step is a multiple of `every`; nothing without a folder."""
     from nst_jax import images
 
-    images.save(folder / f"{frame.step:0{len(str(steps))}}.png", frame.image)
+    def store(frame):
+        if folder and every and frame.step % every == 0:
+            images.save(folder / stored(frame.step, steps), frame.image)
+
+    return store
 
 
-def _sums(terms: dict[str, float]) -> tuple[float, float]:
-    """(content, style): the two numbers that a person watches."""
-    return tuple(sum(v for k, v in terms.items() if k.startswith(kind)) for kind in ("content", "style"))  # type: ignore
+def stored(step: int, steps: int) -> str:
+    """The name of a stored picture, as wide as the last one's so that they sort."""
+    return f"{step:0{len(str(steps))}}.png"
+
+
+def follow(frames, *, steps: int, record, store) -> tuple[Any, BaseException | None]:
+    """Go through the frames of a run, showing how it goes: (the last good frame, the error that ended it or None).
+
+    What ends it before the first frame is raised: there is nothing to save then.
+    """
+    last, begun = None, time.perf_counter()
+    with _bar(steps) if sys.stderr.isatty() else _lines(steps) as show:
+        try:
+            for frame in frames:
+                terms = _finite({name: float(value) for name, value in frame.terms.items()}, frame.step)
+                last = frame
+                show(frame.step, terms)
+                record(step=frame.step, seconds=round(time.perf_counter() - begun, 3), **terms)
+                store(frame)
+        except (KeyboardInterrupt, Exception) as error:
+            if last is None:
+                raise
+            return last, error
+    return last, None
+
+
+def _finite(terms, step):
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise ValueError(f"loss must stay finite, got {value} of {name} at step {step}: lower --learning-rate")
+    return terms
 
 
 @contextlib.contextmanager
 def _bar(steps):
-    from rich import progress
+    from rich import console, progress
 
-    columns = [
-        progress.TextColumn("{task.completed}/{task.total}"),
-        progress.BarColumn(),
-        progress.TextColumn("content {task.fields[content]:.4g}  style {task.fields[style]:.4g}  {task.fields[speed]}"),
-        progress.TimeRemainingColumn(),
-    ]
-    from rich.console import Console
-
-    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=steps, content=float("nan"), style=float("nan"), speed="compiling")
-
-        def show(step, terms):
-            content, style = _sums(terms)
-            speed = bar.tasks[0].speed
-            rate = f"{speed:.1f} steps/s" if speed else ""
-            bar.update(task, completed=step, content=content, style=style, speed=rate)
-
-        yield show
+    columns = (progress.TextColumn("{task.completed}/{task.total}"), progress.BarColumn(None))
+    words, shown = _words(steps), console.Console(stderr=True)
+    with progress.Progress(*columns, progress.TextColumn("{task.description}"), console=shown, expand=True) as bar:
+        task = bar.add_task("compiling", total=steps)
+        yield lambda step, terms: bar.update(task, completed=step, description=words(step, terms))
 
 
 @contextlib.contextmanager
 def _lines(steps):
-    begun, said = time.perf_counter(), [0]
+    words, said = _words(steps), 0
 
     def show(step, terms):
-        if step < steps and step * PLAIN_LINES // steps == said[0]:
-            return
-        said[0] = step * PLAIN_LINES // steps
-        content, style = _sums(terms)
-        passed = time.perf_counter() - begun
-        print(
-            f"step {step}/{steps}  content {content:.4g}  style {style:.4g}  {passed:.1f} s",
-            file=sys.stderr,
-            flush=True,
-        )
+        nonlocal said
+        text, due = words(step, terms), step * PLAIN_LINES // steps
+        if due > said:
+            said = due
+            print(f"step {step}/{steps}  {text}", file=sys.stderr, flush=True)
 
     yield show
+
+
+def _words(steps):
+    """A function of a step and its terms: the losses, and the pace since the first frame, which pays for compiling."""
+    first = None
+
+    def words(step, terms):
+        nonlocal first
+        content, style = (sum(v for k, v in terms.items() if k.startswith(kind)) for kind in ("content", "style"))
+        text, now = f"content {content:.3g}  style {style:.3g}", time.perf_counter()
+        if first is None:
+            first = step, now
+            return text
+        speed = (step - first[0]) / max(now - first[1], 1e-9)
+        minutes, seconds = divmod(math.ceil((steps - step) / speed), 60)
+        return f"{text}  {speed:.3g} steps/s  {minutes}:{seconds:02} left"
+
+    return words

@@ -3,29 +3,33 @@
 import textwrap
 
 from nst_jax import recipes
+from nst_jax.cli import values
 
 
 def arguments(parser):
-    parser.add_argument("name", nargs="?", help="show one recipe in full")
+    parser.add_argument("recipe", metavar="NAME", nargs="?", type=values.recipe, help="show only this one")
 
 
 def run(args):
-    for recipe in [recipes.get(args.name)] if args.name else recipes.RECIPES.values():
+    for recipe in [args.recipe] if args.recipe else recipes.everything().values():
         print(describe(recipe))
 
 
 def describe(recipe: recipes.Recipe) -> str:
     """A recipe in a few lines, its weights as they are at its own size, square."""
-    weights = recipe.weights((recipe.size, recipe.size))
+    size = recipe.size if isinstance(recipe.size, int) else max(recipe.size or (512,))
+    weights = recipe.weights((size, size))
+    ladder = ", ".join(f"{stage.steps} at {stage.size}" for stage in recipe.schedule(size))
     lines = [
         f"from       {recipe.source}",
-        f"content    {_listed(weights.content)}",
-        f"style      {_listed(weights.style)}",
-        f"optimizer  {recipe.optimizer} {_settings(recipe.settings)}, {recipe.steps} steps",
-        f"picture    {recipe.edge} edge {recipe.size} px, starting from {recipe.start}, {recipe.pool} pooling",
+        f"network    {recipe.family}, {recipe.pool} pooling, {recipe.padding} beyond the border",
+        f"content    {recipe.content_distance}: {_listed(weights.content)}",
+        f"style      {recipe.style_distance}: {_listed(weights.style)}",
+        f"optimizer  {', '.join([recipe.optimizer, *_settings(recipe.settings), *recipe.keep])}",
+        f"picture    {_size(recipe)}, starting from {recipe.start}; steps: {ladder}",
     ]
     if weights.variation:
-        lines.insert(3, f"variation  {weights.variation:g}")
+        lines.insert(4, f"variation  {recipe.variation_kind}: {weights.variation:g}")
     if recipe.differs:
         lines.append(f"differs    {recipe.differs}")
     name = recipe.name + (" (default)" if recipe.name == recipes.DEFAULT else "")
@@ -33,9 +37,21 @@ def describe(recipe: recipes.Recipe) -> str:
     return name + "\n" + textwrap.indent("\n".join(wrapped), "  ")
 
 
+def _size(recipe):
+    if recipe.size is None:
+        return "as large as the content"
+    if isinstance(recipe.size, tuple):
+        return f"{recipe.size[1]}×{recipe.size[0]}"
+    return f"{recipe.edge} edge {recipe.size} px"
+
+
 def _listed(weights):
     return ", ".join(f"{layer} {value:.4g}" for layer, value in weights.items())
 
 
 def _settings(settings):
-    return ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    return [f"{name} {_numbers(value)}" for name, value in settings.items()]
+
+
+def _numbers(value):
+    return "/".join(f"{x:.3g}" for x in (value if isinstance(value, tuple) else (value,)))

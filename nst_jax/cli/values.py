@@ -1,7 +1,9 @@
 """What the words of a command line mean; each function raises one line that names the value and the remedy."""
 
 import argparse
+import contextlib
 import math
+import os
 
 
 def _number(text: str, kind, accept, expected: str):
@@ -25,8 +27,8 @@ def seed(text: str) -> int:
 
 
 def weight(text: str) -> float:
-    """A finite number from 0."""
-    return _number(text, float, lambda x: math.isfinite(x) and x >= 0, "a number from 0")
+    """A number from 0, far enough from the largest of float32 to be multiplied."""
+    return _number(text, float, lambda x: 0 <= x <= 1e30, "a number from 0 to 1e30")
 
 
 def positive(text: str) -> float:
@@ -55,10 +57,8 @@ def layers(text: str) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for part in text.split(","):
         name, _, share = part.strip().partition(":")
-        try:
+        with _refused():
             name = vgg19.canonical(name)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
         if name in found:
             raise argparse.ArgumentTypeError(f"must name each layer once, got {name} twice in {text!r}")
         found[name] = weight(share) if share else None
@@ -69,10 +69,20 @@ def output(text: str) -> str:
     """A picture file that can be written."""
     from nst_jax import images
 
-    try:
+    with _refused():
         images.check_writable(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def log(text: str) -> str:
+    """A file that can be written, whatever its suffix; what is there stays as it is until the run begins."""
+    folder = os.path.dirname(text) or "."
+    if os.path.isdir(text):
+        raise IsADirectoryError(f"log must be a file, got the folder {text!r}: add a file's name")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"log must be in an existing folder, got {text!r}: make {folder!r} first")
+    if not os.access(text if os.path.exists(text) else folder, os.W_OK):
+        raise PermissionError(f"log must be writable, got {text!r}: choose another place")
     return text
 
 
@@ -80,21 +90,59 @@ def recipe(text: str):
     """A recipe by name."""
     from nst_jax import recipes
 
-    try:
+    with _refused():
         return recipes.get(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    return _number(text, float, lambda x: 0 <= x <= 1, "a number from 0 to 1")
+
+
+def ladder(text: str) -> list[tuple[int, int | None]]:
+    """`128:500,256`: sizes from coarse to fine, each with its steps or None."""
+    found = []
+    for part in text.split(","):
+        size, _, steps = part.strip().partition(":")
+        edge = _number(size, int, lambda n: n >= 16, "whole numbers from 16, as in 128,181,256 or 128:500,256:250")
+        found.append((edge, count(steps) if steps else None))
+    sizes = [edge for edge, _ in found]
+    if sizes != sorted(set(sizes)):
+        raise argparse.ArgumentTypeError(f"must ascend, got {text!r}: write {','.join(map(str, sorted(set(sizes))))}")
+    return found
+
+
+def keep(text: str) -> tuple[str, ...]:
+    """`clamped,averaged:0.99`: what is kept of a solver's pictures; `none` for the last one as it is."""
+    words = tuple(word.strip() for word in text.split(",")) if text != "none" else ()
+    for word in words:
+        name, _, decay = word.partition(":")
+        if word not in ("clamped", "best") and not (name == "averaged" and decay):
+            raise argparse.ArgumentTypeError(f"must be clamped, best, averaged:DECAY or none, got {word!r}")
+        if decay:
+            fraction(decay)
+    return words
 
 
 def start(text: str) -> str:
-    """A start's name, or a picture file."""
-    import os
-
+    """A start's words, or a picture file."""
     from nst_jax import starts
 
+    if not starts.named(text) and os.path.isfile(text):
+        return text
     try:
-        starts.check(text)
+        starts.parsed(text)
     except ValueError as error:
-        if text.startswith("mix:") or not os.path.isfile(text):
-            raise argparse.ArgumentTypeError(f"{error}, or a picture file") from None
+        if starts.named(text):
+            raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(f"{error}; or a picture file") from None
     return text
+
+
+@contextlib.contextmanager
+def _refused():
+    """A ValueError of the library, as one of usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

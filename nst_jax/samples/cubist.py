@@ -26,9 +26,7 @@ def paint(sheet: Sheet) -> np.ndarray:
     image = _guitar(sheet, image, y)
     image = _bottle(sheet, image, y)
     image = _edges(sheet, image)
-    brush = noise(sheet, 143, 60, octaves=2, stretch=3.5) + 0.6 * noise(
-        sheet, 144, 26, octaves=2, stretch=0.4
-    )
+    brush = noise(sheet, 143, 60, octaves=2, stretch=3.5) + 0.6 * noise(sheet, 144, 26, octaves=2, stretch=0.4)
     away = np.hypot(sheet.x / (0.62 * sheet.width), y / (0.66 * sheet.height))
     return 1.14 * image * (1 + 0.055 * brush - 0.35 * smooth(0.45, 1.05, away))[..., None]
 
@@ -38,12 +36,8 @@ def _facet(sheet: Sheet, image: np.ndarray, rng, index: int) -> None:
     spread = np.array([0.24, 0.27]) if index > 14 else np.array([0.55, 0.4])
     at, size = rng.normal(0, 1, 2) * spread, rng.uniform(0.07, 0.2) * (1.7 if index < 14 else 1.0)
     lean, sides = rng.choice([-0.6, -0.25, 0.35, 0.75, 1.2]) + rng.normal(0, 0.08), rng.integers(3, 6)
-    angles = (
-        np.sort(rng.uniform(0, 2 * np.pi, sides) * 0.35 + np.arange(sides) * 2 * np.pi / sides * 0.9) + lean
-    )
-    corners = at + size * np.stack([np.cos(angles), 1.35 * np.sin(angles)], axis=-1) * rng.uniform(
-        0.7, 1.3, (sides, 1)
-    )
+    angles = np.sort(rng.uniform(0, 2 * np.pi, sides) * 0.35 + np.arange(sides) * 2 * np.pi / sides * 0.9) + lean
+    corners = at + size * np.stack([np.cos(angles), 1.35 * np.sin(angles)], axis=-1) * rng.uniform(0.7, 1.3, (sides, 1))
     palette, tone, share = (
         (EARTH, GREY, OCHRE)[rng.choice(3, p=(0.4, 0.33, 0.27))],
         rng.uniform(0.25, 0.8),
@@ -100,9 +94,7 @@ def _bottle(sheet: Sheet, image: np.ndarray, y: np.ndarray) -> np.ndarray:
         half = rounded(t, *steps, by=0.02)
         side = part * (sheet.x - x)
         inside = np.minimum(half - side, side) * (half > 0)
-        image = mix(
-            image, ramp(tone + 4 * (sheet.x - x) * part - 0.3 * t, palette), 0.8 * smooth(0.0, 0.002, inside)
-        )
+        image = mix(image, ramp(tone + 4 * (sheet.x - x) * part - 0.3 * t, palette), 0.8 * smooth(0.0, 0.002, inside))
         image = mix(image, INK, 0.8 * smooth(0.005, 0.003, np.abs(half - side)) * (half > 0.001))
     for height, wide in ((-0.36, 0.022), (0.14, 0.07)):
         ring = np.abs(np.hypot((sheet.x + 0.268) / wide, (y - height) / (0.35 * wide)) - 1) * wide * 0.5
@@ -130,12 +122,8 @@ def _edges(sheet: Sheet, image: np.ndarray) -> np.ndarray:
         side = (part.x - at[0]) * np.cos(turn) + (part.y - half - at[1]) * np.sin(turn)
         along = -(part.x - at[0]) * np.sin(turn) + (part.y - half - at[1]) * np.cos(turn)
         fade = (
-            smooth(length, 0.6 * length, np.abs(along))
-            * smooth(0.0, 0.002, side)
-            * np.exp(-np.maximum(side, 0) / 0.05)
+            smooth(length, 0.6 * length, np.abs(along)) * smooth(0.0, 0.002, side) * np.exp(-np.maximum(side, 0) / 0.05)
         )
         piece = mix(image[where], light, 0.6 * fade)
-        image[where] = mix(
-            piece, INK, 0.7 * smooth(0.0025, 0.001, np.abs(side)) * (np.abs(along) < 0.8 * length)
-        )
+        image[where] = mix(piece, INK, 0.7 * smooth(0.0025, 0.001, np.abs(side)) * (np.abs(along) < 0.8 * length))
     return image

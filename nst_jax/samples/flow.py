@@ -58,9 +58,7 @@ def paint(sheet: Sheet) -> np.ndarray:
 
 def _hill(sheet: Sheet, x: np.ndarray) -> np.ndarray:
     """The hills' outline."""
-    return (
-        0.72 * sheet.height - 0.09 * np.sin(3.1 * x + 0.4) + 0.03 * np.sin(9 * x) - 0.1 * np.clip(x, 0, 0.6)
-    )
+    return 0.72 * sheet.height - 0.09 * np.sin(3.1 * x + 0.4) + 0.03 * np.sin(9 * x) - 0.1 * np.clip(x, 0, 0.6)
 
 
 def _sky(sheet: Sheet) -> np.ndarray:
@@ -175,9 +173,7 @@ def _path(sheet: Sheet, x: np.ndarray, y: np.ndarray, length: np.ndarray) -> np.
 def _scattered(sheet: Sheet, spacing: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     """Places in a jittered grid over the sheet, in an order of chance: -> [n], [n]."""
     rng, count = np.random.default_rng(seed), int(3.2 / spacing)
-    x, y = (
-        np.stack(np.meshgrid(np.arange(count), np.arange(count))) + rng.uniform(0, 1, (2, count, count))
-    ) * spacing
+    x, y = (np.stack(np.meshgrid(np.arange(count), np.arange(count))) + rng.uniform(0, 1, (2, count, count))) * spacing
     order = rng.permutation(count * count)
     x, y = x.ravel()[order] - 1.6, y.ravel()[order] - 0.05
     seen = (np.abs(x) < sheet.width / 2 + 0.05) & (y < sheet.height + 0.05)

@@ -140,9 +140,7 @@ def _river(sheet: Sheet, image: np.ndarray, horizon: float) -> np.ndarray:
     bank = smooth(-0.006 - 0.03 * near, 0.0, inside + 0.02 * near * ripple) * (sheet.y > horizon)
     image = mix(image, ramp(0.5 + 0.5 * ripple, {0.0: "6b5a3c", 1.0: "c9b483"}), 0.8 * bank)
     shadow = smooth(0.03 * near + 0.003, 0.0, inside) * 0.5
-    return mix(
-        image, water * (1 - shadow)[..., None], np.clip(inside * sheet.unit, 0, 1) * (sheet.y > horizon)
-    )
+    return mix(image, water * (1 - shadow)[..., None], np.clip(inside * sheet.unit, 0, 1) * (sheet.y > horizon))
 
 
 def _shadows(sheet: Sheet, image: np.ndarray) -> np.ndarray:
@@ -179,11 +177,7 @@ def _branches(sheet: Sheet, pen: ImageDraw.ImageDraw, rng, x: float, y: float, t
     drop = 0.02 + 0.34 * reach * (1.15 - 0.5 * np.abs(side))
     tip = root + tall * np.stack([0.65 * side * reach, drop], axis=-1)
     light = 0.42 - 0.42 * side + 0.16 * (1 - np.abs(side)) - 0.15 * t + rng.normal(0, 0.13, t.size)
-    fill = (
-        (ramp(light, {0.0: "0f2219", 0.4: "25452b", 0.75: "587a36", 1.0: "b5b45a"}) * 255)
-        .astype(int)
-        .tolist()
-    )
+    fill = (ramp(light, {0.0: "0f2219", 0.4: "25452b", 0.75: "587a36", 1.0: "b5b45a"}) * 255).astype(int).tolist()
     lines, wide = (
         sheet.pixels(np.stack([root, tip], axis=1)).reshape(-1, 4).tolist(),
         max(1, round(0.011 * tall * sheet.unit)),

@@ -65,18 +65,14 @@ def _sky(sheet: Sheet):
     image = mix(image, ramp(luck, {0.0: "e08a2c", 0.5: "f3bf4a", 1.0: "fbe08a"}), 0.9 * ray * (radius > 0.15))
     disc = ramp(luck + 0.6 * (radius / 0.15 - 0.5), {0.0: "fff3c0", 0.5: "ffd95a", 1.0: "f0992a"})
     image = np.where((radius < 0.15)[..., None], disc, image)
-    image = np.where(
-        ((radius > 0.13) & (radius < 0.152))[..., None], ramp(luck, {0.0: "8f2d16", 1.0: "c9501f"}), image
-    )
+    image = np.where(((radius > 0.13) & (radius < 0.152))[..., None], ramp(luck, {0.0: "8f2d16", 1.0: "c9501f"}), image)
     return image * (0.9 + 0.2 * luck)[..., None], joint
 
 
 def _sea(sheet: Sheet):
     """Courses that follow the waves."""
     down = sheet.y - 0.62 * sheet.height
-    wave = 0.035 * np.sin(11 * sheet.x) * (1 + 0.5 * np.sin(4 * sheet.x + 1)) + 0.012 * np.sin(
-        23 * sheet.x + 1
-    )
+    wave = 0.035 * np.sin(11 * sheet.x) * (1 + 0.5 * np.sin(4 * sheet.x + 1)) + 0.012 * np.sin(23 * sheet.x + 1)
     depth = down - wave * np.exp(-np.maximum(down, 0) / 0.5)
     row, luck, joint = _stones(sheet, depth, lambda row: sheet.x + 0 * row, 112)
     band = (row % 6) / 6

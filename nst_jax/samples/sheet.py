@@ -38,9 +38,7 @@ class Sheet(NamedTuple):
         """The column of pixels at a place: units -> 0..w."""
         return int(np.clip(round((x + self.width / 2) * self.unit), 0, self.shape[1]))
 
-    def window(
-        self, left: float, top: float, right: float, bottom: float
-    ) -> tuple[Sheet, tuple[slice, slice]]:
+    def window(self, left: float, top: float, right: float, bottom: float) -> tuple[Sheet, tuple[slice, slice]]:
         """The part of the sheet within a box, and where its pixels lie."""
         rows = slice(self.row(top), self.row(bottom))
         columns = slice(self.column(left), self.column(right))
@@ -94,9 +92,7 @@ def noise(sheet: Sheet, seed: int, cells: float, *, octaves: int = 4, stretch: f
     for octave in range(octaves if total.size else 0):  # a window may lie outside the sheet
         lattice = rng.random((64, 64), np.float32) - 0.5
         down = _span(float(sheet.y[0, 0]), sheet.shape[0], cells * 2**octave / sheet.unit, sheet.unit)
-        across = _span(
-            float(sheet.x[0, 0]), sheet.shape[1], cells * 2**octave / stretch / sheet.unit, sheet.unit
-        )
+        across = _span(float(sheet.x[0, 0]), sheet.shape[1], cells * 2**octave / stretch / sheet.unit, sheet.unit)
         patch = lattice[np.ix_(down[0] % 64, across[0] % 64)]
         box = (across[1], down[1], across[2], down[2])
         picture = Image.fromarray(patch).resize(sheet.shape[::-1], Image.Resampling.BICUBIC, box=box)
@@ -171,10 +167,7 @@ class Stencil:
     def cut(self, place: tuple[slice, slice]) -> np.ndarray:
         """What was cut within a window: -> [h', w']."""
         rows, columns = place
-        return (
-            np.asarray(self.image.crop((columns.start, rows.start, columns.stop, rows.stop)), np.float32)
-            / 255
-        )
+        return np.asarray(self.image.crop((columns.start, rows.start, columns.stop, rows.stop)), np.float32) / 255
 
     @property
     def mask(self) -> np.ndarray:

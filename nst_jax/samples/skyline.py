@@ -9,6 +9,12 @@ from nst_jax.samples.sheet import Sheet, Stencil, blurred, colour, finished, mix
 WINDOW = (0.0085, 0.0125)  # units: across, down
 SUN = 0.2
 DUSK = {0.0: "1b2450", 0.35: "4a4080", 0.6: "a5577f", 0.8: "e98a5d", 0.93: "fbc271", 1.0: "ffe3a6"}
+BOAT = (  # hull, sails, mast
+    ((-0.42, -0.1), (0.45, -0.12), (0.3, 0.03), (-0.3, 0.03)),
+    ((0.02, -1.1), (0.02, -0.17), (0.42, -0.17)),
+    ((-0.02, -0.98), (-0.02, -0.17), (-0.34, -0.17)),
+    ((0, -1.16), (0, -0.1)),
+)
 
 
 def paint(sheet: Sheet) -> np.ndarray:
@@ -38,9 +44,7 @@ def _sky(sheet: Sheet, horizon: float) -> np.ndarray:
     below = noise(sheet._replace(y=sheet.y + 0.02), 301, 5, octaves=6, stretch=4)
     body = smooth(0.0, 0.55, cloud + 0.2) * smooth(1.0, 0.75, sheet.y / horizon)
     glow = smooth(-0.2, 0.35, cloud - below)
-    lit = ramp(
-        sheet.y / horizon + 0 * sheet.x, {0.0: "5f4a8c", 0.35: "b8618c", 0.65: "ff8f70", 1.0: "ffd9a0"}
-    )
+    lit = ramp(sheet.y / horizon + 0 * sheet.x, {0.0: "5f4a8c", 0.35: "b8618c", 0.65: "ff8f70", 1.0: "ffd9a0"})
     image = mix(image, mix(0.72 * image, lit, glow), 0.85 * body)
     disc = smooth(0.053, 0.05, np.hypot(sheet.x - SUN, sheet.y - horizon + 0.085))
     return mix(image, colour("fff2cf"), disc) + np.exp(-away / 0.11)[..., None] * colour("4a2c10")
@@ -53,9 +57,7 @@ def _city(sheet: Sheet, image, horizon, seed, size, dark, lit) -> np.ndarray:
         width = rng.uniform(0.035, 0.085)
         middle = left + width / 2
         rise = (
-            0.07
-            + 0.3 * np.exp(-((middle + 0.14) ** 2) / 0.045)
-            + 0.12 * np.exp(-((np.abs(middle) - 0.75) ** 2) / 0.05)
+            0.07 + 0.3 * np.exp(-((middle + 0.14) ** 2) / 0.045) + 0.12 * np.exp(-((np.abs(middle) - 0.75) ** 2) / 0.05)
         )
         height = size * rise * rng.uniform(0.45, 1.08)
         _tower(sheet, image, (left, horizon - height, left + width, horizon), dark, lit, rng)
@@ -70,17 +72,13 @@ def _tower(sheet: Sheet, image, box, dark, lit, rng) -> None:
     tint = dark * rng.uniform(0.8, 1.2)
     side = np.clip((part.x - left) / (right - left), 0, 1) ** 3
     haze = smooth(0.25, 0.0, bottom - part.y) * 0.25
-    face = mix(
-        tint * np.ones(image[place].shape, np.float32), colour("d98a72"), np.maximum(0.22 * side, haze)
-    )
+    face = mix(tint * np.ones(image[place].shape, np.float32), colour("d98a72"), np.maximum(0.22 * side, haze))
     share, glow = _windows(part, left, top, lit * rng.uniform(0.4, 1.5), rng)
     image[place] = mix(face, glow, share)
     step = rng.random()
     if step < 0.5 and right - left > 0.025:
         inset = 0.2 * (right - left)
-        _tower(
-            sheet, image, (left + inset, top - rng.uniform(0.015, 0.05), right - inset, top), dark, lit, rng
-        )
+        _tower(sheet, image, (left + inset, top - rng.uniform(0.015, 0.05), right - inset, top), dark, lit, rng)
     elif step < 0.75:
         middle, thin = (left + right) / 2, 0.0012
         image[sheet.window(middle - thin, top - 0.05, middle + thin, top)[1]] = dark * 0.9
@@ -155,14 +153,11 @@ def _boats(sheet: Sheet, horizon: float) -> np.ndarray:
     """Sailing boats on the water and their shadows: -> [h, w]."""
     stencil, deep = Stencil(sheet), sheet.height - horizon
     for x, down, size in ((-0.27, 0.5, 0.15), (0.06, 0.2, 0.06), (-0.95, 0.3, 0.1), (0.8, 0.6, 0.16)):
-        y = horizon + down * deep
-        at = np.array([x, y])
-        for side in (-1, -0.35):
-            mirrored = np.array([1.0, 1.0 if side == -1 else side])
-            value = 255 if side == -1 else 95
-            shape = lambda points: at + size * mirrored * np.array(points)  # noqa: E731, B023
-            stencil.polygon(shape([(-0.42, -0.1), (0.45, -0.12), (0.3, 0.03), (-0.3, 0.03)]), value)
-            stencil.polygon(shape([(0.02, -1.1), (0.02, -0.17), (0.42, -0.17)]), value)
-            stencil.polygon(shape([(-0.02, -0.98), (-0.02, -0.17), (-0.34, -0.17)]), value)
-            stencil.line(shape([(0, -1.16), (0, -0.1)]), size * 0.018, value)
+        for flip, share in ((1.0, 255), (-0.35, 95)):
+            hull, main, jib, mast = (
+                np.array([x, horizon + down * deep]) + size * np.array(shape) * [1.0, flip] for shape in BOAT
+            )
+            for sail in (hull, main, jib):
+                stencil.polygon(sail, share)
+            stencil.line(mast, size * 0.018, share)
     return stencil.mask

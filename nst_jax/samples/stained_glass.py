@@ -37,9 +37,7 @@ def _glazed(sheet: Sheet, gap: np.ndarray, piece: np.ndarray, kind: np.ndarray) 
     image = np.zeros((*sheet.shape, 3), np.float32)
     for number, stops in enumerate(GLASS):
         image = np.where((kind == number)[..., None], ramp(light, stops), image)
-    metal = ramp(
-        0.35 + 0.5 * smooth(LEAD / 2, 0, gap) + 0.1 * noise(sheet, 164, 90), {0.0: "050505", 1.0: "34353a"}
-    )
+    metal = ramp(0.35 + 0.5 * smooth(LEAD / 2, 0, gap) + 0.1 * noise(sheet, 164, 90), {0.0: "050505", 1.0: "34353a"})
     glow = blurred(image * smooth(0.0, LEAD, gap)[..., None], max(1, round(0.03 * sheet.unit)))
     image = mix(image, metal, smooth(LEAD / 2 + 0.0012, LEAD / 2 - 0.0004, gap))
     return image + 0.22 * glow
@@ -75,9 +73,7 @@ def _arches(x: np.ndarray, y: np.ndarray):
     spoke, number = _sector(turn, away, PETALS, 0.5)
     middle = (number + 0.0) / PETALS * 2 * np.pi
     disc = np.hypot(x - 0.352 * np.cos(middle), y - 0.352 * np.sin(middle))
-    edge = np.minimum(
-        np.minimum(np.abs(disc - 0.06), np.abs(disc - 0.026)), np.where(disc > 0.06, spoke, 1.0)
-    )
+    edge = np.minimum(np.minimum(np.abs(disc - 0.06), np.abs(disc - 0.026)), np.where(disc > 0.06, spoke, 1.0))
     kind = np.where(disc < 0.026, 3, np.where(disc < 0.06, np.where(number % 2 == 0, 0, 4), 2))
     return edge, number + 200 + 50 * (disc < 0.06) + 90 * (disc < 0.026), kind, 0.425 - away
 
@@ -101,8 +97,6 @@ def _heart(x: np.ndarray, y: np.ndarray):
     away, turn = np.hypot(x, y), np.arctan2(y, x)
     spoke, number = _sector(turn, away, PETALS // 2, 0.25)
     bloom = 0.068 + 0.014 * np.cos(turn * PETALS / 2 + np.pi / 2)
-    edge = np.minimum(
-        np.abs(away - 0.032), np.where(away > 0.032, np.minimum(spoke, np.abs(away - bloom)), 1.0)
-    )
+    edge = np.minimum(np.abs(away - 0.032), np.where(away > 0.032, np.minimum(spoke, np.abs(away - bloom)), 1.0))
     kind = np.where(away < 0.032, 3, np.where(away < bloom, 0, 2))
     return edge, number + 600 + 20 * (away < bloom), kind, 0.105 - away

@@ -47,9 +47,7 @@ def _room(sheet: Sheet, table: float) -> np.ndarray:
     """A plastered wall, lit from the left, and the edge of a table."""
     away = np.hypot(sheet.x + 0.42, 0.9 * (sheet.y - table + 0.42))
     plaster = noise(sheet, 81, 5, octaves=6)
-    wall = ramp(
-        0.95 - 0.85 * away + 0.1 * plaster, {0.0: "171512", 0.4: "473f33", 0.75: "87795c", 1.0: "b7a680"}
-    )
+    wall = ramp(0.95 - 0.85 * away + 0.1 * plaster, {0.0: "171512", 0.4: "473f33", 0.75: "87795c", 1.0: "b7a680"})
     grain = noise(sheet, 82, 9, octaves=5, stretch=14)
     wood = ramp(0.5 + 0.5 * grain - 0.45 * (sheet.x - 0.1), {0.0: "23120a", 0.5: "643618", 1.0: "b0753c"})
     depth = sheet.y - table
@@ -60,14 +58,12 @@ def _room(sheet: Sheet, table: float) -> np.ndarray:
 def _cloth(sheet: Sheet, image: np.ndarray, table: float) -> np.ndarray:
     """A white cloth with blue stripes that falls in folds over the table's edge."""
     down = sheet.y - table
-    top = (
-        0.115 + 0.07 * np.sin(5 * sheet.x + 2.2) * np.cos(2 * sheet.x) + 0.02 * noise(sheet, 83, 6, octaves=2)
-    )
+    top = 0.115 + 0.07 * np.sin(5 * sheet.x + 2.2) * np.cos(2 * sheet.x) + 0.02 * noise(sheet, 83, 6, octaves=2)
     fall = smooth(0.16, 0.3, down)
     bend = sheet.x + 0.05 * noise(sheet, 84, 3, octaves=2) + 0.12 * down
-    folds = np.sin(26 * bend + 2.5 * np.sin(7 * bend)) * fall + 0.9 * noise(
-        sheet, 85, 5, octaves=3, stretch=1.6
-    ) * (1 - 0.6 * fall)
+    folds = np.sin(26 * bend + 2.5 * np.sin(7 * bend)) * fall + 0.9 * noise(sheet, 85, 5, octaves=3, stretch=1.6) * (
+        1 - 0.6 * fall
+    )
     slope = np.gradient(folds, axis=1) * sheet.unit / 26
     light = 0.66 - 0.5 * slope - 0.12 * fall - 0.28 * sheet.x + 0.08 * folds
     linen = ramp(light, {0.0: "3a3640", 0.35: "8c8486", 0.7: "ddd3c3", 1.0: "fff8ea"})
@@ -98,9 +94,7 @@ def _lit(nx: np.ndarray, ny: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(0.1 + 0.85 * np.maximum(facing, 0) + bounce, 0, 1), np.maximum(mirrored, 0) ** 28
 
 
-def _ball(
-    sheet: Sheet, image, x, y, radius, palette, seed, *, squash: float = 1.0, stalk: bool = True
-) -> None:
+def _ball(sheet: Sheet, image, x, y, radius, palette, seed, *, squash: float = 1.0, stalk: bool = True) -> None:
     """A fruit, painted into the image."""
     reach = radius * max(squash, 1.0) * 1.1
     part, place = sheet.window(x - reach, y - reach, x + reach, y + reach)
@@ -171,9 +165,7 @@ def _fruit_in_bowl(sheet: Sheet, image: np.ndarray, x: float, table: float) -> N
     _ball(sheet, image, x + 0.03, rim - 0.015, 0.07, ORANGE, 4)
     rng = np.random.default_rng(92)
     fall = np.sqrt(rng.uniform(0, 1, 34))
-    grapes = np.stack(
-        [x - 0.09 + rng.uniform(-0.055, 0.055, 34) * (1.15 - fall), rim - 0.02 + 0.125 * fall], axis=-1
-    )
+    grapes = np.stack([x - 0.09 + rng.uniform(-0.055, 0.055, 34) * (1.15 - fall), rim - 0.02 + 0.125 * fall], axis=-1)
     _bowl(sheet, image, x, rim, foot)
     for gx, gy in grapes[np.argsort(grapes[:, 1])]:
         _ball(sheet, image, gx - 0.03, gy, 0.0205, GRAPE, 7, stalk=False)

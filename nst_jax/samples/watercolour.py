@@ -46,9 +46,7 @@ def _sky(sheet: Sheet, light: np.ndarray, grain: np.ndarray) -> np.ndarray:
     sun = np.hypot(sheet.x - 0.2, sheet.y - 0.24 * sheet.height)
     cloud = noise(sheet, 152, 2.6, octaves=5, stretch=2.2)
     blue = 0.2 + 0.35 * cloud - 1.1 * (down - 0.14)
-    light = _wash(
-        sheet, light, np.minimum(blue, 1.3 * (sun - 0.13)), "6fb1de", grain, 153, load=0.85, wet=0.13
-    )
+    light = _wash(sheet, light, np.minimum(blue, 1.3 * (sun - 0.13)), "6fb1de", grain, 153, load=0.85, wet=0.13)
     rose = 0.13 - np.abs(down - 0.45) - 0.12 * cloud
     light = _wash(sheet, light, np.minimum(rose, 1.3 * (sun - 0.1)), "fbb49a", grain, 155, load=0.8, wet=0.1)
     halo = _wash(sheet, light, 0.17 - sun, "fddb6a", grain, 157, load=0.7, wet=0.07)
@@ -74,12 +72,8 @@ def _field(sheet: Sheet, light: np.ndarray, grain: np.ndarray) -> np.ndarray:
     """A meadow that runs from yellow to green, with stalks."""
     inside = sheet.y - 0.665 * sheet.height - 0.02 * np.sin(5 * sheet.x)
     light = _wash(sheet, light, inside, "efe77e", grain, 171, load=0.7)
-    light = _wash(
-        sheet, light, inside - 0.08 + 0.08 * noise(sheet, 172, 3), "96c866", grain, 173, load=0.75, wet=0.05
-    )
-    light = _wash(
-        sheet, light, inside - 0.2 + 0.1 * noise(sheet, 174, 4), "6aa878", grain, 175, load=0.6, wet=0.07
-    )
+    light = _wash(sheet, light, inside - 0.08 + 0.08 * noise(sheet, 172, 3), "96c866", grain, 173, load=0.75, wet=0.05)
+    light = _wash(sheet, light, inside - 0.2 + 0.1 * noise(sheet, 174, 4), "6aa878", grain, 175, load=0.6, wet=0.07)
     blades = noise(sheet, 176, 42, octaves=2, stretch=0.14) - 0.42 - 0.5 * smooth(0.2, 0.0, inside)
     return _wash(sheet, light, 0.05 * blades, "4a7a48", grain, 177, load=0.45 * smooth(0.0, 0.2, inside))
 
@@ -104,9 +98,7 @@ def _poppy(sheet: Sheet, light: np.ndarray, grain: np.ndarray, place, seed: int)
     piece, rough, light = light[where], grain[where], light.copy()
     bend = x + 0.3 * size * np.sin((part.y - y) / size * 0.7)
     stalk = np.minimum(0.035 * size - np.abs(part.x - bend), part.y - y - 0.4 * size) * np.ones(part.shape)
-    piece = _wash(
-        part, piece, stalk, "6a9a55", rough, seed, load=0.9 * smooth(4.5 * size, 2 * size, part.y - y)
-    )
+    piece = _wash(part, piece, stalk, "6a9a55", rough, seed, load=0.9 * smooth(4.5 * size, 2 * size, part.y - y))
     dx, dy = (part.x - x) / size, (part.y - y) / size
     petals = [_petal(dx - px, dy - py, wide, seed) for px, py, wide, _ in PETALS]
     piece = mix(piece, PAPER, 0.93 * smooth(-0.1, 0.02, np.max(petals, axis=0)))  # kept free of the washes

@@ -76,15 +76,11 @@ def _mountain(sheet: Sheet, image: np.ndarray) -> np.ndarray:
     inside = np.clip((sheet.y - slope) * sheet.unit, 0, 1) * (sheet.y < foot)
     zigzag = top + 0.075 + 0.022 * np.abs((sheet.x * 22) % 2 - 1)
     tone = 0.45 + 0.5 * smooth(-0.05, 0.1, sheet.x - x)
-    lines = _hatched(
-        tone + 0 * sheet.y, (sheet.y - slope) * 0.6 + 0.25 * np.abs(sheet.x - x), 0.011, sheet.unit
-    )
+    lines = _hatched(tone + 0 * sheet.y, (sheet.y - slope) * 0.6 + 0.25 * np.abs(sheet.x - x), 0.011, sheet.unit)
     body = mix(np.broadcast_to(PALE, image.shape), INDIGO, lines * (sheet.y > zigzag))
     body = mix(body, PAPER, np.clip((zigzag - sheet.y) * sheet.unit, 0, 1))
     image = mix(image, body, inside)
-    return mix(
-        image, BLACK, np.clip((0.0035 - np.abs(sheet.y - slope) * 0.7) * sheet.unit, 0, 1) * (sheet.y < foot)
-    )
+    return mix(image, BLACK, np.clip((0.0035 - np.abs(sheet.y - slope) * 0.7) * sheet.unit, 0, 1) * (sheet.y < foot))
 
 
 def _sea(sheet: Sheet, image: np.ndarray) -> np.ndarray:
@@ -137,11 +133,7 @@ def _foam(sheet: Sheet, image, back, face, size) -> np.ndarray:
         at, way = crest[i], crest[min(i + 3, len(crest) - 1)] - crest[max(i - 3, 0)]
         out = np.array([way[1], -way[0]]) / (np.hypot(*way) + 1e-9)
         for j in range(4):
-            place = (
-                at
-                + out * (0.008 + 0.011 * j) * size * rng.uniform(0.3, 1.5)
-                + [0.006 * j * size, 0.004 * j * size]
-            )
+            place = at + out * (0.008 + 0.011 * j) * size * rng.uniform(0.3, 1.5) + [0.006 * j * size, 0.004 * j * size]
             radius = size * (0.021 - 0.0036 * j) * rng.uniform(0.7, 1.2)
             dark.disc(*place, radius + 0.004 * size)
             white.disc(*place, radius)

@@ -1,0 +1,102 @@
+"""A recipe from flags: one that is named, and a flag for each of its settings. Not a sub-command."""
+
+import argparse
+import math
+
+from nst_jax import recipes
+from nst_jax.cli import values
+
+OPTIMIZERS = ("adam", "keras-adam", "sgd", "lbfgs")
+ADAMS = ("adam", "keras-adam")
+SETTINGS = {
+    "learning_rate": (("adam", "keras-adam", "sgd"), values.positive, "step size, of pixels in [0, 1]"),
+    "b1": (ADAMS, values.fraction, "decay of the mean gradient"),
+    "b2": (ADAMS, values.fraction, "decay of the mean squared gradient"),
+    "eps": (ADAMS, values.positive, "what is added below the fraction"),
+    "memory": (("lbfgs",), values.count, "steps that are remembered"),
+    "linesearch_steps": (("lbfgs",), values.count, "evaluations at most of a line search"),
+}
+CHOICES = {
+    "pool": (("max", "average", "scaled-average", "l2"), "how the network shrinks its maps"),
+    "padding": (("zeros", "replicate"), "what the first convolution sees beyond the border"),
+    "content_distance": (("squared", "scaled"), "of content maps"),
+    "style_distance": (("gram", "scaled-gram", "covariance", "statistics", "wasserstein"), "of a layer's moments"),
+    "variation_kind": (("squares", "sum-squares", "absolutes", "power", "nine-point"), "which total variation"),
+}
+
+
+def arguments(parser):
+    """A recipe, and a flag for each of its settings."""
+    about = "`nst-jax recipes` lists them; each flag replaces one of its settings"
+    add = parser.add_argument_group("recipe", about).add_argument
+    add("--recipe", metavar="NAME", default=recipes.DEFAULT, type=values.recipe, help="(default: %(default)s)")
+    add("--size", metavar="N|WxH", type=values.size, help="pixels of the recipe's edge, or width and height exactly")
+    add("--steps", metavar="N", type=values.count, help="steps in all, shared among the sizes as the recipe does")
+    add("--ladder", metavar="N[:STEPS],…", type=values.ladder, help="sizes from coarse to fine: 128,181,256")
+    add("--strength", metavar="X", type=values.share, help="0 photograph, 0.5 the recipe, 1 pure style")
+    add("--content-weight", metavar="X", type=values.weight, default=1.0, help="times the recipe's content weights")
+    add("--style-weight", metavar="X", type=values.weight, default=1.0, help="times the recipe's style weights")
+    add("--tv-weight", metavar="X", type=values.weight, help="of total variation: smoothness")
+    add("--content-layers", metavar="LAYER[:W],…", type=values.layers, help="relu4_2, or relu4_2:1,relu5_2:0.5")
+    add("--style-layers", metavar="LAYER[:W],…", type=values.layers, help="without a weight: the recipe's for it")
+    for name, (choices, text) in CHOICES.items():
+        add(_flag(name), choices=choices, help=text)
+    add("--init", metavar="START", type=values.start, help="content, noise, style, statistics, mix:RATIO or a file")
+    add("--keep", metavar="WORDS", type=values.keep, help="clamped, best, averaged:DECAY, or none")
+    add("--optimizer", choices=OPTIMIZERS, help="one that is not the recipe's has its own settings")
+    for name, (owners, kind, text) in SETTINGS.items():
+        add(_flag(name), metavar="X", type=kind, help=f"{text} ({', '.join(owners)})")
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
+
+
+def customised(args) -> recipes.Recipe:
+    """The recipe that the flags make."""
+    recipe = args.recipe
+    given = {name: getattr(args, name) for name in CHOICES}
+    given |= {"variation": args.tv_weight, "start": args.init, "keep": args.keep, "size": args.size}
+    recipe = recipe._replace(**{name: value for name, value in given.items() if value is not None})
+    if args.content_layers:
+        recipe = recipe._replace(content=_layers(args.content_layers, recipe.content))
+    if args.style_layers:
+        recipe = recipe._replace(style=_layers(args.style_layers, recipe.style))
+    recipe = recipe.times(content=args.content_weight, style=args.style_weight)
+    if args.strength is not None:
+        recipe = recipe.strength(args.strength)
+    weights = recipe.weights((512, 512))
+    if not any((*weights.content.values(), *weights.style.values(), weights.variation)):
+        raise argparse.ArgumentTypeError("weights must not all be zero, got nothing to paint after: raise one of them")
+    return _optimized(_scheduled(recipe, args), args)
+
+
+def _layers(asked, known):
+    """Layers asked for; one without a weight at the recipe's own, or at that of its first layer."""
+    first = next(iter(known.values()))
+    return {layer: known.get(layer, first) if weight is None else weight for layer, weight in asked.items()}
+
+
+def _scheduled(recipe, args):
+    if args.ladder:
+        total = sum(stage.steps for stage in recipe.schedule(args.ladder[-1][0]))
+        share = math.ceil(total / (len(args.ladder) + 1))  # the coarsest gets two
+        stages = [(n, steps or share * (1 if i else 2)) for i, (n, steps) in enumerate(args.ladder)]
+        recipe = recipe._replace(schedule=recipes.listed(*stages), size=args.size or stages[-1][0])
+    if args.steps:
+        recipe = recipe.of_steps(args.steps)
+    return recipe
+
+
+def _optimized(recipe, args):
+    optimizer = args.optimizer or recipe.optimizer
+    settings = dict(recipe.settings) if optimizer == recipe.optimizer else {}
+    for name, (owners, *_) in SETTINGS.items():
+        value = getattr(args, name)
+        if value is None:
+            continue
+        if optimizer not in owners:
+            need = f"must go with {' or '.join(owners)}, got {optimizer}: add --optimizer {owners[0]}"
+            raise argparse.ArgumentTypeError(f"{_flag(name)} {need}")
+        settings[name] = value
+    return recipe._replace(optimizer=optimizer, settings=settings)
