@@ -15,7 +15,7 @@ TORCHVISION = "Magnitudes not verified against the original weights where the bu
 MEMORY = "Weights from memory of the paper; its figures vary the ratio: --style-weight."
 TF1 = {"b1": 0.9, "b2": 0.999, "eps": 1e-8 * 255}  # tf.train.AdamOptimizer's defaults, on 0..255
 IMAGENET_STD = (0.229, 0.224, 0.225)
-UNSCALED = 255 * 0.2263  # a torchvision network fed 0..255 less the mean, undivided by std, sees this much more
+UNSCALED = 255 * 0.226  # a torchvision network fed 0..255 less the mean, undivided by std, sees this much more
 
 
 def each(layers: tuple[str, ...], weight: Weight) -> dict[str, Weight]:
@@ -57,7 +57,8 @@ JOHNSON = Recipe(
     variation_kind="sum-squares",
     start=f"gaussian:{1e-3 / 256:.3g}",
     settings={"memory": 100},
-    differs=f"Total variation is in the loss, not in its gradient alone; the network sees 0..255, not 0..256. {LBFGS}",
+    differs="Total variation is in the loss, not in its gradient alone, and reaches the last row and column;"
+    f" the network sees 0..255, not 0..256. {LBFGS}",
 )
 
 COURSE = Recipe(
@@ -220,6 +221,7 @@ _ALL = [
         schedule=once(1000),
         size=None,
         variation=100 * 255.0**2,
+        edge="width",
         start=f"gaussian:{0.256 / 255:.4g}",
         optimizer="keras-adam",
         settings={"learning_rate": 10 / 255, **TF1},
@@ -292,6 +294,7 @@ _ALL = [
         variation_kind="absolutes",
         edge="height",
         family="torchvision",
+        settings={"memory": 100},
         differs="The source feeds torchvision's network 0..255 undivided by std; here it sees what it was trained on,"
         f" and the weights make up for the larger features. {LBFGS} {TORCHVISION}",
     ),
@@ -314,7 +317,8 @@ _ALL = [
         style_distance="scaled-gram",
         variation_kind="squares",
         settings={"learning_rate": 0.02, "b1": 0.9, "b2": 0.999},
-        differs=TORCHVISION,
+        differs="Pictures are resized by a bicubic filter, not Lanczos'; total variation is a mean over pairs of neighbours, not"
+        f" over pixels. {TORCHVISION}",
     ),
     CROWSON,
     Recipe(
@@ -324,7 +328,7 @@ _ALL = [
         style=each(FIRSTS, 0.2),
         content_distance="scaled",
         style_distance="scaled-gram",
-        schedule=rising(200, 100, smallest=182),
+        schedule=rising(200, 100, smallest=181),  # 256 / √2; the source says 182
         size=256,
         variation=5 * 2.0**2,  # on the image over 127.5
         style_size="down",

@@ -6,6 +6,7 @@ All losses are stated alike: contents as c · mean((F − P)²), styles as s · 
 import difflib
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -112,8 +113,8 @@ class Recipe(NamedTuple):
         def at(layer, weight):
             if not callable(weight):
                 return float(weight)
-            block = int(layer[4])
-            k = 2 ** (block - 1)
+            block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
+            k = 2**block if "pool" in layer else 2 ** (block - 1)
             return float(weight(Map(widths[block - 1], (h // k) * (w // k), h * w)))
 
         content, style = ({k: at(k, v) for k, v in each.items()} for each in (self.content, self.style))

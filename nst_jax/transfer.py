@@ -94,7 +94,7 @@ def solver(objective: Callable[..., Array], optimizer: optax.GradientTransformat
     """Gradient steps of an Optax optimizer on `objective(image, *args)`."""
 
     def init(image):
-        image = jnp.asarray(image)
+        image = _owned(image)
         return State(image, jax.tree.map(_owned, optimizer.init(image)))
 
     def step(state, *args):

@@ -46,7 +46,7 @@ def test_same_bits_on_every_call(pictures, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shape", [(16, 16), (37, 61), (90, 20), (16, 300), (300, 16), (1, 7)])
+@pytest.mark.parametrize("shape", [(16, 16), (37, 61), (16, 110), (110, 16), (1, 7)])
 def test_any_shape(name, shape):
     image = samples.draw(name, shape)
     assert image.shape == (*shape, 3) and np.isfinite(image).all()

@@ -59,7 +59,20 @@ def failed(error: BaseException, more: str = "") -> int:
         text = "stopped"
     elif isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):  # XLA's, of no class of its own
         text = "the run must fit into memory: choose a smaller --size"
+    elif isinstance(error, (AssertionError, RuntimeError)) and (trouble := _no_device()):
+        text = trouble
     elif not isinstance(error, (ValueError, OSError)):
         raise error
     print(f"nst-jax: {text}{more}", file=sys.stderr)
     return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _no_device() -> str:
+    """Why jax has no device to run on; nothing where it has one."""
+    from nst_jax.cli import follow
+
+    try:
+        follow.devices()
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -117,7 +117,7 @@ def _bar(steps):
 
 @contextlib.contextmanager
 def _lines(steps):
-    words, said = _words(steps), 0
+    words, said = _words(steps), -1
 
     def show(step, terms):
         nonlocal said

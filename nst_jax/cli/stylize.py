@@ -31,6 +31,7 @@ def common(parser):
     """What every run takes."""
     parser.add_argument("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
     parser.add_argument("--seed", metavar="N", type=values.seed, default=0, help="of random starts (default: 0)")
+    parser.add_argument("--minutes", metavar="X", type=values.positive, help="as many steps as fit into this time")
     parser.add_argument("--log", metavar="FILE", type=values.log, help="write losses as lines of JSON")
 
 
@@ -133,6 +134,8 @@ def paint(args, job, *, folder=None) -> int:
     begun = time.perf_counter()
     recipe, params, done = families.fitted(job.recipe, vgg19.load(args.weights), path=args.weights)
     job = job._replace(recipe=recipe)
+    if args.minutes:
+        job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
     head = about(args, job)
     steps = head["steps"]
     for name in ("recipe", "size", "device", "network"):
@@ -151,6 +154,18 @@ def paint(args, job, *, folder=None) -> int:
     return 0
 
 
+def planned(params, job, minutes):
+    """The job with the steps that fit into the time left, which are said, and recorded with what is made."""
+    from nst_jax import budget, recipes
+
+    begun = time.perf_counter()
+    cost = budget.measured(params, job)
+    stages = budget.planned(job, cost, 60 * minutes - (time.perf_counter() - begun))
+    ladder = ",".join(f"{stage.size}:{stage.steps}" for stage in stages)
+    print(f"plan:     --ladder {ladder} (a step costs {cost.of(job.shape):.2f} s at full size)", file=sys.stderr)
+    return job._replace(recipe=job.recipe._replace(schedule=recipes.listed(*stages)))
+
+
 def about(args, job) -> dict[str, Any]:
     """What a result depends on: the head of its log."""
     from nst_jax import paint as painting
@@ -166,6 +181,7 @@ def about(args, job) -> dict[str, Any]:
         "size": f"{job.shape[1]}×{job.shape[0]} ({ladder} steps)",
         "start": job.recipe.start,
         "steps": sum(stage.steps for _, stage in stages),
+        "ladder": [[w, h, stage.steps] for (h, w), stage in stages],
         "optimizer": job.recipe.optimizer,
         "settings": dict(job.recipe.settings),
         "seed": args.seed,

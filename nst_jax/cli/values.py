@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import math
 import os
+import re
 
 
 def _number(text: str, kind, accept, expected: str):
@@ -44,7 +45,7 @@ def fraction(text: str) -> float:
 def size(text: str) -> int | tuple[int, int]:
     """`512`: one edge; `640x480`: width and height, given back as (h, w)."""
     parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) >= 16 for part in parts):
+    if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,9}", part) and int(part) >= 16 for part in parts):
         raise argparse.ArgumentTypeError(f"must be N or WIDTHxHEIGHT with edges from 16 px, got {text!r}")
     numbers = [int(part) for part in parts]
     return (numbers[1], numbers[0]) if len(numbers) == 2 else numbers[0]

@@ -1,0 +1,85 @@
+"""python scripts/compare.py -o comparison gatys-notebook crowson-2023 nst-jax → comparison/sheet.jpg and table.md.
+
+Runs recipes on the drawn samples at one size and judges every result under the same four numbers, of real VGG19: how
+far its content is (relative squared error at relu4_2), how far its style is as Gram matrices and as Gaussians
+(Wasserstein-2), both relative and over relu1_1 … relu5_1, and how rough it is (nine-point variation).
+A recipe's steps are NAME:STEPS; without steps, its own.
+"""
+
+import argparse
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax import distances, families, images, losses, paint, published, recipes, report, samples, vgg19
+
+PAIRS = (("skyline", "flow"), ("landscape", "woodcut"), ("still_life", "mosaic"), ("skyline", "watercolour"))
+
+
+@jax.jit
+def judged(params, image, content, style):
+    """(content, Gram, Wasserstein-2, roughness) of a result."""
+    maps = vgg19.features(params, image, (*published.FIRSTS, "relu4_2"))
+    wanted = vgg19.features(params, content, ("relu4_2",))["relu4_2"]
+    painting = vgg19.features(params, style, published.FIRSTS)
+    grams, gaussians = [], []
+    for layer, f in painting.items():
+        m, t = (distances.normalised(distances.moments(x)) for x in (maps[layer], f))
+        grams.append(jnp.square(m.outer - t.outer).sum() / jnp.square(t.outer).sum())
+        gaussians.append(distances.wasserstein(m, t)[0] * f.shape[-1] / jnp.trace(t.outer[0]))
+    far = jnp.square(maps["relu4_2"] - wanted).sum() / jnp.square(wanted).sum()
+    rough = distances.NINE_POINT.total(distances.NINE_POINT.local(image).sum((0, 1)))
+    return jnp.stack([far, jnp.stack(grams).mean(), jnp.stack(gaussians).mean(), rough])
+
+
+def painted(params, path, recipe, content, style):
+    """(picture, seconds, compilation included)."""
+    fitted, network, _ = families.fitted(recipe, params, path=path)
+    job = paint.Job(content, losses.everywhere(style), fitted, content.shape[:2])
+    begun = time.perf_counter()
+    *_, last = paint.frames(network, job, every=10**9)
+    return jax.block_until_ready(last.image), time.perf_counter() - begun
+
+
+def chosen(text: str) -> tuple[str, recipes.Recipe]:
+    """A recipe from NAME or NAME:STEPS, at its long edge."""
+    name, _, steps = text.partition(":")
+    recipe = recipes.get(name)
+    return text, recipe.of_steps(int(steps)) if steps else recipe
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="+", type=chosen, metavar="NAME[:STEPS]")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--pairs", type=int, default=len(PAIRS))
+    parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("comparison"))
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    path, shape = vgg19.bundled_path(), (args.size * 3 // 4, args.size)
+    params = vgg19.load(path)
+    lines = [
+        "| pair | recipe | seconds | content | Gram | Wasserstein-2 | roughness |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = []
+    for names in PAIRS[: args.pairs]:
+        content, style = (samples.draw(name, shape) for name in names)
+        rows.append([content, style])
+        for name, recipe in args.recipes:
+            picture, seconds = painted(params, path, recipe._replace(edge="long"), content, style)
+            far, gram, gaussian, rough = map(float, judged(params, picture, content, style))
+            numbers = f"{seconds:.0f} | {far:.3f} | {gram:.4f} | {gaussian:.4f} | {rough:.5f}"
+            lines.append(f"| {' × '.join(names)} | {name} | {numbers} |")
+            print(lines[-1], flush=True)
+            rows[-1].append(picture)
+    images.save(
+        args.output / "sheet.jpg", report.sheet(rows, columns=["content", "style", *(n for n, _ in args.recipes)])
+    )
+    (args.output / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,842 @@
+"""The command line as its user meets it: what it does, what it says, what it refuses and leaves alone."""
+
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import nst_jax
+from nst_jax import cli, images, recipes, samples, vgg19
+from nst_jax import paint as painting
+from nst_jax.cli import doctor, follow, settings, stylize
+
+ROOT = pathlib.Path(__file__).parents[1]
+RECIPE = "gatys-notebook"  # names the short edge; --ladder: one size instead of its two
+QUICK = ("--recipe", RECIPE, "--ladder", "48", "--optimizer", "adam")
+STILL = (*QUICK, "--steps", "1", "--learning-rate", "1e-9")  # a run that shows where it started
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A folder of inputs, good and bad: two pictures of exactly the size asked for, a narrow network."""
+    folder = tmp_path_factory.mktemp("studio")
+    images.save(folder / "town.png", samples.draw("skyline", (48, 64)))
+    images.save(folder / "night.png", samples.draw("mosaic", (48, 60)))
+    images.save(folder / "small.png", np.full((15, 40, 3), 0.5))
+    whole = (folder / "town.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
+    params = vgg19.init(jax.random.key(0), widths=(4,) * 5)
+    vgg19.save(folder / "narrow.h5", params, source="a test")
+    vgg19.save(folder / "other.h5", vgg19.init(jax.random.key(1), widths=(4,) * 5), source="another test")
+    vgg19.save(folder / "nan.h5", params | {"conv2_1": {k: v * jnp.nan for k, v in params["conv2_1"].items()}})
+    whole = (folder / "narrow.h5").read_bytes()
+    (folder / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    with h5py.File(folder / "foreign.h5", "w") as file:
+        file["dense"] = np.zeros(3)
+    return folder
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*argv):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(word) for word in argv])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def paint(run, studio):
+    """Runs `stylize` with the narrow network; `-o out.png` unless said otherwise."""
+
+    def call(*flags, content="town.png", style="night.png", out="out.png"):
+        return run("stylize", studio / content, studio / style, "-o", out, "--weights", studio / "narrow.h5", *flags)
+
+    return call
+
+
+def opened(path):
+    """A picture file's levels as they are."""
+    with Image.open(path) as im:
+        return np.asarray(im).astype(int)
+
+
+def customised(*flags):
+    """The recipe that flags make."""
+    argv = ["stylize", "town.png", "night.png", "-o", "out.png", "--recipe", RECIPE, *flags]
+    return settings.customised(cli.parser().parse_args(argv))
+
+
+def weights(recipe):
+    """A recipe's weights at some size."""
+    return recipe.weights((48, 64))
+
+
+# What a run does and says
+
+
+def test_paints_says_where_and_with_what_and_logs(paint, studio):
+    code, out, err = paint(*QUICK, "--steps", "25", "--log", "run.jsonl")
+    assert code == 0
+    assert re.fullmatch(r"out\.png: painted in 25 steps, \d+ s\n", out)
+    said = vgg19.info(studio / "narrow.h5")
+    assert f"device:   {jax.devices()[0].platform} (" in err
+    assert f"network:  {studio / 'narrow.h5'} (float32, from a test, sha256 {said['sha256'][:12]})" in err
+    assert "size:     64×48" in err
+    assert "scaled up" not in err
+    assert opened("out.png").shape == (48, 64, 3)
+    head, *records = map(json.loads, pathlib.Path("run.jsonl").read_text().splitlines())
+    assert head["sha256"] == said["sha256"]
+    assert head["device"].startswith(jax.devices()[0].platform)
+    assert head["size"].startswith("64×48")
+    assert head["steps"] == 25
+    assert head["recipe"] == RECIPE
+    assert [record["step"] for record in records] == [10, 20, 25]
+    assert all({"content/relu4_2", "style/relu1_1", "variation", "seconds"} <= record.keys() for record in records)
+    assert records[-1]["style/relu1_1"] < records[0]["style/relu1_1"]
+
+
+def test_steps_are_as_many_as_asked(paint):
+    assert "painted in 3 steps" in paint(*QUICK, "--steps", "3")[1]
+
+
+def test_the_recipe_is_the_one_asked_for(paint):
+    assert f"recipe:   {RECIPE}\n" in paint(*QUICK, "--steps", "1")[2]
+    assert cli.parser().parse_args(["stylize", "a", "b", "-o", "o.png"]).recipe == recipes.get(recipes.DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        (".png", "PNG"),
+        (".jpg", "JPEG"),
+        (".JPEG", "JPEG"),
+        (".webp", "WEBP"),
+        (".tif", "TIFF"),
+        (".tiff", "TIFF"),
+        (".bmp", "BMP"),
+    ],
+)
+def test_suffix_chooses_the_format(paint, suffix, kind):
+    assert paint(*STILL, out=f"out{suffix}")[0] == 0
+    with Image.open(f"out{suffix}") as im:
+        assert im.format == kind
+        assert im.size == (64, 48)
+
+
+def test_one_edge_is_the_recipes(paint):
+    """The short one here; the style follows the same rule, and scaling up is said of each."""
+    code, _, err = paint(*STILL, "--size", "60")
+    assert code == 0
+    assert opened("out.png").shape == (60, 80, 3)
+    assert "content: scaled up from 64×48 to 80×60\n" in err
+    assert "style: scaled up from 60×48 to 75×60\n" in err
+
+
+def test_width_and_height_are_exact_by_cropping(paint, studio):
+    assert paint(*STILL, "--size", "32x48")[0] == 0
+    middle = images.load(studio / "town.png")[:, 16:48]
+    np.testing.assert_allclose(opened("out.png"), middle * 255, atol=1)
+
+
+def test_starts(paint, studio):
+    town, night = images.load(studio / "town.png") * 255, images.load(studio / "night.png") * 255
+    shown = {}
+    for start in ("content", "noise", "style", "statistics", "mix:0.25", studio / "night.png"):
+        assert paint(*STILL, "--init", start)[0] == 0
+        shown[str(start)] = opened("out.png")
+    np.testing.assert_allclose(shown["content"], town, atol=1)
+    np.testing.assert_allclose(shown["mix:0.25"], 0.25 * shown["noise"] + 0.75 * town, atol=2)
+    np.testing.assert_allclose(shown["statistics"].mean((0, 1)), night.mean((0, 1)), atol=12)
+    np.testing.assert_allclose(shown["noise"].mean((0, 1)), 255 * np.array(vgg19.MEAN), atol=4)
+    cut = images.load(studio / "night.png", size=(48, 64)).clip(0, 1) * 255
+    np.testing.assert_allclose(shown[str(studio / "night.png")], cut, atol=1)
+    assert np.abs(shown["style"] - cut).mean() < 12  # by another resampling
+
+
+def test_seed_makes_the_noise(paint):
+    shown = []
+    for seed in ("1", "1", "4294967295"):
+        assert paint(*STILL, "--init", "noise", "--seed", seed)[0] == 0
+        shown.append(opened("out.png"))
+    np.testing.assert_array_equal(shown[0], shown[1])
+    assert np.abs(shown[0] - shown[2]).mean() > 10
+
+
+def test_weights_are_those_of_the_file(paint, studio):
+    paint(*QUICK, "--steps", "5")
+    first = opened("out.png")
+    code, _, err = paint(*QUICK, "--steps", "5", "--weights", studio / "other.h5")
+    assert code == 0
+    assert f"{studio / 'other.h5'} (float32, from another test" in err
+    assert np.abs(opened("out.png") - first).max() > 2
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "names"),
+    [
+        (7, 23, ["07.png", "14.png", "21.png"]),
+        (11, 30, ["11.png", "22.png"]),
+        (25, 100, ["025.png", "050.png", "075.png", "100.png"]),
+        (4, 9, ["4.png", "8.png"]),
+        (50, 40, []),
+    ],
+)
+def test_pictures_on_the_way(paint, every, steps, names):
+    code, out, _ = paint(*QUICK, "--steps", steps, "--save-every", every, "--folder", "way/there")
+    assert code == 0
+    assert f"{steps} steps" in out
+    assert sorted(os.listdir("way/there")) == names
+
+
+@pytest.mark.xfail(strict=True, reason="frames count from the beginning of each stage")
+def test_pictures_on_the_way_of_several_sizes(paint):
+    flags = ("--ladder", "32:16,48:7", "--save-every", "7", "--folder", "way")
+    assert paint(*QUICK, *flags)[0] == 0
+    assert sorted(os.listdir("way")) == ["07.png", "14.png", "21.png"]
+
+
+def test_a_picture_on_the_way_is_that_of_a_shorter_run(paint):
+    paint(*QUICK, "--steps", "15", "--save-every", "11", out="long.png")
+    paint(*QUICK, "--steps", "11", out="short.png")
+    assert os.listdir("long-steps") == ["11.png"]
+    np.testing.assert_allclose(opened("long-steps/11.png"), opened("short.png"), atol=1)
+
+
+def test_plain_lines_are_few_and_show_the_pace(paint):
+    _, _, err = paint(*QUICK, "--steps", "600")
+    lines = [line for line in err.splitlines() if line.startswith("step ")]
+    assert 19 <= len(lines) <= 21
+    assert lines[0].startswith("step 10/600  content ")
+    assert re.fullmatch(r"step 600/600  content \S+  style \S+  \S+ steps/s  0:00 left", lines[-1])
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 10, 11, 25, 29, 50, 60, 97, 100])
+def test_frames_fall_on_every_picture_to_store(every):
+    assert every % follow.chunk(every) == 0
+    assert follow.chunk(every) <= 25 or every in (29, 97)
+
+
+# Flags of the recipe
+
+
+def test_weights_are_multiplied():
+    base = weights(recipes.get(RECIPE))
+    more = weights(customised("--content-weight", "3", "--style-weight", "0.5"))
+    assert more.content == pytest.approx({k: 3 * v for k, v in base.content.items()})
+    assert more.style == pytest.approx({k: v / 2 for k, v in base.style.items()})
+    assert weights(customised("--tv-weight", "2.5")).variation == 2.5
+
+
+def test_layers_with_and_without_weights():
+    base = weights(recipes.get(RECIPE))
+    assert weights(customised("--content-layers", "relu2_2, relu5_2:0.5")).content == {"relu2_2": 1, "relu5_2": 0.5}
+    assert weights(customised("--content-layers", "block4_conv2")).content == base.content
+    assert weights(customised("--style-layers", "block1_conv1,pool3:2")).style == {
+        "relu1_1": base.style["relu1_1"],
+        "pool3": 2.0,
+    }
+    both = weights(customised("--content-layers", "relu4_2:4", "--content-weight", "0.5"))
+    assert both.content == {"relu4_2": 2.0}
+
+
+def test_layers_are_those_that_are_painted_after(paint):
+    code, *_ = paint(
+        *QUICK, "--steps", "1", "--content-layers", "conv2_2", "--style-layers", "pool1:3", "--pool", "average",
+        "--tv-weight", "1", "--log", "l",
+    )  # fmt: skip
+    record = json.loads(pathlib.Path("l").read_text().splitlines()[1])
+    assert code == 0
+    assert record.keys() - {"step", "seconds"} == {"content/conv2_2", "style/pool1", "variation"}
+    assert record["variation"] > 0
+
+
+def test_pool_and_start():
+    base = recipes.get(RECIPE)
+    assert base.pool == "max"
+    assert customised("--pool", "average").pool == "average"
+    assert base.start == "content"
+    assert customised("--init", "noise").start == "noise"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "flag", "value"),
+    [
+        ("adam", "learning_rate", 0.5),
+        ("adam", "b1", 0.8),
+        ("adam", "b2", 0.9),
+        ("adam", "eps", 1e-3),
+        ("lbfgs", "memory", 7),
+        ("lbfgs", "linesearch_steps", 9),
+    ],
+)
+def test_settings_of_the_optimizer(run, studio, optimizer, flag, value):
+    name = "--" + flag.replace("_", "-")
+    made = customised("--optimizer", optimizer, name, str(value))
+    assert made.optimizer == optimizer
+    assert made.settings[flag] == value
+    painting.solver(made, painting.loss(made))  # which takes settings by their names
+    other = "lbfgs" if optimizer == "adam" else "adam"
+    argv = ("stylize", studio / "town.png", studio / "night.png", "-o", "out.png")
+    code, _, err = run(*argv, "--optimizer", other, name, value)
+    assert code == 2
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith(f"nst-jax stylize: error: {name} must go with {optimizer}")
+    assert last.endswith(f", got {other}: add --optimizer {optimizer}")
+
+
+def test_another_optimizer_forgets_the_recipes_settings():
+    base = recipes.get(RECIPE)
+    other = "adam" if base.optimizer == "lbfgs" else "lbfgs"
+    assert base.settings
+    assert dict(customised("--optimizer", other).settings) == {}
+    assert customised("--optimizer", base.optimizer).settings == base.settings
+
+
+# Bad input: one line, the right exit code, nothing lost
+
+
+@pytest.fixture
+def refused(run, studio, tmp_path):
+    """Asserts that `stylize` refuses, in one line, before anything is written; gives that line."""
+
+    def call(*flags, code, content="town.png", style="night.png", out="out.png"):
+        (tmp_path / "out.png").write_bytes(b"mine")
+        (tmp_path / "file").write_bytes(b"mine too")
+        before = sorted(tmp_path.rglob("*"))
+        argv = ("stylize", studio / content, studio / style, "-o", out, "--weights", studio / "narrow.h5")
+        got, said, err = run(*argv, *QUICK, "--steps", "2", *(str(flag).format(studio=studio) for flag in flags))
+        assert got == code
+        assert said == ""
+        assert "Traceback" not in err
+        assert sorted(tmp_path.rglob("*")) == before
+        assert (tmp_path / "out.png").read_bytes() == b"mine"
+        assert (tmp_path / "file").read_bytes() == b"mine too"
+        lines = err.splitlines()
+        if code == 1:
+            assert len(lines) == 1
+            assert lines[0].startswith("nst-jax: ")
+            return lines[0].removeprefix("nst-jax: ")
+        assert lines[0].startswith("usage: nst-jax stylize")
+        assert sum("error:" in line for line in lines) == 1
+        return lines[-1].removeprefix("nst-jax stylize: error: ")
+
+    return call
+
+
+PICTURES = [
+    ("missing.png", r"picture must be an existing file, got .*missing\.png.*: check its name"),
+    ("empty.png", r"picture must be a file with something in it, got .*empty\.png"),
+    ("cut.png", r"picture must be whole, got .*cut\.png"),
+    ("text.png", r"file must be a picture, got .*text\.png"),
+    ("small.png", r"picture must be at least 16 px high and wide, got 15 × 40 in .*small\.png"),
+    (".", r"picture must be a file, got the folder"),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), PICTURES)
+@pytest.mark.parametrize("which", ["content", "style", "init"])
+def test_bad_pictures(refused, studio, which, name, said):
+    if which != "init":
+        assert re.match(said, refused(code=1, **{which: name}))
+    elif (studio / name).is_file():
+        assert re.match(said, refused("--init", studio / name, code=1))
+    else:
+        assert re.match(r"argument --init: start must be one of content, .*or a picture file", refused(
+            "--init", studio / name, code=2
+        ))  # fmt: skip
+
+
+def test_pictures_over_the_limit(refused, paint):
+    assert re.match(
+        r"picture must hold at most 3,071 pixels, got 3,072 in .*town\.png.*: raise --max-pixels",
+        refused("--max-pixels", "3071", code=1),
+    )
+    said = "picture must hold at most 4,000 pixels, got 133×100: lower --size or raise --max-pixels"
+    assert refused("--max-pixels", "4000", "--size", "100", code=1) == said
+    assert paint(*STILL, "--max-pixels", "3072")[0] == 0
+
+
+def test_a_picture_that_its_format_cannot_hold(refused):
+    said = refused("--size", "16400x16", code=1, out="out.webp")
+    assert said == "picture in .webp must be at most 16383 px long, got 16400×16: write a .png"
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "said"),
+    [
+        ("no/where/out.png", 1, r"output must be in an existing folder, got 'no/where/out\.png': make '.*' first"),
+        (".", 2, r"argument -o/--output: suffix of '\.' must be one of \.png, "),
+        ("folder.png", 1, r"output must be a file, got the folder 'folder\.png': add a file's name"),
+        ("out.xcf", 2, r"argument -o/--output: suffix of 'out\.xcf' must be one of \.png, .*got '\.xcf'"),
+        ("out.pmg", 2, r".*got '\.pmg': did you mean \.png\?"),
+        ("out", 2, r"argument -o/--output: suffix of 'out' must be one of"),
+        ("file/out.png", 1, r"output must be in an existing folder"),
+    ],
+)
+def test_outputs_that_cannot_be_written(refused, tmp_path, out, code, said):
+    (tmp_path / "folder.png").mkdir()
+    assert re.match(said, refused(code=code, out=out))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder in which even root cannot write")
+def test_a_folder_that_cannot_be_written(refused, run, studio):
+    assert re.match(r"output must be writable, got '/proc/self/out\.png'", refused(code=1, out="/proc/self/out.png"))
+    for flags in (("--save-every", "1", "--folder", "/proc/self"), ("--log", "/proc/self/log")):
+        argv = ("stylize", studio / "town.png", studio / "night.png", "-o", "new.png")
+        code, out, err = run(*argv, "--weights", studio / "narrow.h5", *QUICK, *flags)
+        assert code == 1
+        assert out == ""
+        assert len(err.splitlines()) <= 5
+        assert "Traceback" not in err
+        assert not os.path.exists("new.png")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--log", "no/log"), r"log must be in an existing folder, got 'no/log': make 'no' first"),
+        (("--log", "."), r"log must be a file, got the folder '\.'"),
+        (("--save-every", "1", "--folder", "file"), r"folder must not be a file, got 'file': choose another name"),
+        (("--save-every", "1", "--folder", "file/deep"), r"folder must not be a file, got 'file/deep'"),
+        (("--weights", "{studio}/none.h5"), r"weights must be a file, got .*none\.h5"),
+        (("--weights", "{studio}/cut.h5"), r"weights must be .*, got .*cut\.h5"),
+        (("--weights", "{studio}/foreign.h5"), r"weights must be a file of ours, got .*foreign\.h5"),
+        (("--weights", "{studio}/town.png"), r"weights must be .*, got .*town\.png"),
+        (("--weights", "{studio}/nan.h5"), r".*nan\.h5.*"),
+    ],
+)
+def test_files_that_are_no_good(refused, flags, said):
+    assert re.match(said, refused(*flags, code=1))
+
+
+@pytest.mark.parametrize(
+    ("flag", "values", "said"),
+    [
+        ("--size", ["0", "-5", "8", "nan", "1e3", "0x10", "64x", "64x8", "1x2x3", "", "9" * 5000], "must be N or"),
+        ("--steps", ["0", "-1", "x", "1.5", "nan"], "must be a whole number from 1, got"),
+        ("--save-every", ["0", "-1", "x"], "must be a whole number from 1, got"),
+        ("--max-pixels", ["0", "x"], "must be a whole number from 1, got"),
+        ("--memory", ["0", "x"], "must be a whole number from 1, got"),
+        ("--content-weight", ["-1", "nan", "inf", "abc", "1e39"], "must be a number from 0 to 1e30, got"),
+        ("--style-weight", ["-1", "nan", "inf", "abc"], "must be a number from 0 to 1e30, got"),
+        ("--tv-weight", ["-1", "nan", "inf", "abc"], "must be a number from 0 to 1e30, got"),
+        ("--learning-rate", ["0", "-1", "nan", "inf", "abc"], "must be a number above 0, got"),
+        ("--b1", ["1", "-0.1", "nan"], "must be a number from 0 to below 1, got"),
+        ("--seed", ["-1", "x", "4294967296", "0.5"], "must be a whole number from 0 to 4294967295, got"),
+        ("--init", ["mix:2", "mix:-1", "mix:nan", "mix:"], "a share of noise from 0 to 1"),
+        ("--init", ["contnt"], "got 'contnt': did you mean content?"),
+        ("--content-layers", ["relu4_9"], "got 'relu4_9': did you mean relu4_"),
+        ("--style-layers", ["block6_conv1"], "got 'block6_conv1': did you mean block"),
+        ("--style-layers", ["relu1_1,relu1_1", "relu1_1,block1_conv1"], "must name each layer once, got relu1_1 twice"),
+        ("--style-layers", ["relu1_1:-1", "relu1_1:nan", "relu1_1:x"], "must be a number from 0 to 1e30, got"),
+        ("--style-layers", ["relu1_1,", "", ":1"], "layer must be one of the network's 37 maps, got ''"),
+        ("--recipe", ["gatys-notebok"], "got 'gatys-notebok': did you mean gatys-notebook?"),
+        ("--pool", ["mean"], "invalid choice: 'mean'"),
+        ("--optimizer", ["adagrad"], "invalid choice: 'adagrad'"),
+    ],
+)  # fmt: skip
+def test_values_that_mean_nothing(refused, flag, values, said):
+    for value in values:
+        line = refused(flag, value, code=2)
+        assert line.startswith(f"argument {flag}: ")
+        assert said in line
+        assert len(line) < 200 or len(value) > 1000
+
+
+def test_nothing_to_paint_after(refused, paint):
+    zero = ("--content-weight", "0", "--style-weight", "0")
+    said = "weights must not all be zero, got nothing to paint after: raise one of them"
+    assert refused(*zero, code=2) == said
+    assert refused("--content-layers", "relu4_2:0", "--style-layers", "relu1_1:0", code=2) == said
+    assert weights(customised(*zero, "--tv-weight", "1")).variation == 1
+
+
+def test_a_folder_for_nothing(refused):
+    said = "--folder must go with --save-every, got it alone: add --save-every 50"
+    assert refused("--folder", "steps", code=2) == said
+
+
+def test_no_command_and_unknown_ones(run):
+    assert run()[0] == 2
+    assert run("stylise")[0] == 2
+    code, _, err = run(
+        "stylize", "a.png", "b.png", "-o", "o.png", "--save", "3"
+    )  # no abbreviations: flags may be added
+    assert code == 2
+    assert err.splitlines()[-1] == "nst-jax: error: unrecognized arguments: --save 3"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("-o", "town.png"),
+        ("-o", "sub/../town.png"),
+        ("-o", "link.png"),
+        ("-o", "night.png"),
+        ("-o", "start.png", "--init", "start.png"),
+        ("-o", "out.png", "--log", "town.png"),
+        ("-o", "out.png", "--log", "out.png"),
+        ("-o", "out.png", "--log", "narrow.h5"),
+        ("-o", "out.png", "--init", "steps/2.png", "--save-every", "1", "--folder", "steps"),
+        ("-o", "steps/1.png", "--save-every", "1", "--folder", "steps"),
+    ],
+)
+def test_no_input_is_written_over(run, studio, tmp_path, flags):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "steps").mkdir()
+    for name in ("town.png", "night.png", "narrow.h5"):
+        shutil.copy(studio / name, tmp_path)
+    for name in ("start.png", "steps/2.png"):
+        shutil.copy(studio / "night.png", tmp_path / name)
+    (tmp_path / "link.png").symlink_to("town.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, _, err = run("stylize", "town.png", "night.png", "--weights", "narrow.h5", *QUICK, "--steps", "2", *flags)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert re.match(r"nst-jax: output must not be a file that the run needs, got '.*' twice: choose another name", err)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+# Runs that do not come to their end
+
+
+def frame(step, loss=1.0):
+    """What `paint.frames` yields, as far as following goes."""
+    return SimpleNamespace(
+        step=step, image=np.zeros((16, 16, 3)), terms={"content/relu4_2": loss, "style/relu1_1": 2.0}
+    )
+
+
+def test_a_loss_that_is_lost_ends_the_run_at_the_last_good_picture():
+    records = []
+    run = iter([frame(10), frame(20, np.nan), frame(30)])
+    last, error = follow.follow(run, steps=30, record=lambda **one: records.append(one), store=lambda one: None)
+    assert last.step == 10
+    assert [one["step"] for one in records] == [10]
+    said = "loss must stay finite, got nan of content/relu4_2 at step 20: lower --learning-rate"
+    assert isinstance(error, ValueError)
+    assert str(error) == said
+    with pytest.raises(ValueError, match="at step 10"):
+        follow.follow(iter([frame(10, np.inf)]), steps=30, record=lambda **one: None, store=lambda one: None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError("No space left on device"), 1, "No space left on device"),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (MemoryError(), 1, "the run must fit into memory: choose a smaller --size"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 1, "the run must fit into memory: choose a smaller --size"),
+    ],
+)
+def test_what_was_painted_is_saved(paint, monkeypatch, error, code, said):
+    def storing(*args):
+        def store(one):
+            if one.step == 20:
+                raise error
+
+        return store
+
+    monkeypatch.setattr(follow, "storing", storing)
+    got, out, err = paint(*QUICK, "--steps", "40")
+    assert got == code
+    assert out == ""
+    assert err.splitlines()[-1] == f"nst-jax: {said}; the picture after 20 steps is in out.png"
+    assert opened("out.png").shape == (48, 64, 3)
+
+
+def test_a_mistake_of_ours_is_not_hidden(run, monkeypatch):
+    monkeypatch.setattr(doctor, "run", lambda args: {}["missing"])
+    with pytest.raises(KeyError):
+        run("doctor")
+
+
+def environment(**more):
+    """Ours, for a subprocess that finds this package and counts 100 columns."""
+    path = os.pathsep.join(filter(None, [str(pathlib.Path(nst_jax.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "COLUMNS": "100", "TERM": "xterm"} | more
+
+
+def started(studio, tmp_path, *flags, **options):
+    """A `stylize` in a process of its own, whose stderr is read line by line."""
+    argv = [sys.executable, "-m", "nst_jax", "stylize", studio / "town.png", studio / "night.png", "-o", "out.png"]
+    argv += ["--weights", studio / "narrow.h5", *QUICK, *flags]
+    return subprocess.Popen(argv, cwd=tmp_path, env=environment(), text=True, **options)
+
+
+def interrupted(process, sign):
+    """Sends Ctrl-C once a line of stderr begins with this: (exit code, stdout, stderr from there on)."""
+    try:
+        for line in process.stderr:
+            if line.startswith(sign):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def test_ctrl_c_saves_the_picture_as_it_is(studio, tmp_path):
+    flags = ("--steps", "20000", "--log", "run.jsonl")
+    process = started(studio, tmp_path, *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    code, out, err = interrupted(process, "step 10/")
+    assert code == 130
+    assert out == ""
+    assert "Traceback" not in err
+    last = [line for line in err.splitlines() if not line.startswith("step ")]
+    assert len(last) == 1
+    assert re.fullmatch(r"nst-jax: stopped; the picture after \d+ steps is in out\.png", last[0])
+    assert opened(tmp_path / "out.png").shape == (48, 64, 3)
+    assert sorted(os.listdir(tmp_path)) == ["out.png", "run.jsonl"]
+    assert all(json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines())
+
+
+def test_ctrl_c_before_the_first_picture(studio, tmp_path):
+    process = started(studio, tmp_path, "--steps", "20000", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert interrupted(process, "network:") == (130, "", "nst-jax: stopped\n")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal")
+def test_progress_bar_on_a_terminal(studio, tmp_path):
+    ours, theirs = os.openpty()
+    process = started(studio, tmp_path, "--steps", "400", stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown, end = b"", time.monotonic() + 60
+    while time.monotonic() < end and select.select([ours], [], [], 60)[0]:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # Linux says that the other side has closed
+            break
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "compiling" in text
+    assert "step " not in text
+    final = re.split(r"[\r\n]+", text.strip())[-1]
+    assert re.fullmatch(r"400/400 ━+ content \S+  style \S+  \S+ steps/s  0:00 left\s*", final)
+
+
+# Ways in, and help
+
+
+HELPS = [
+    (),
+    ("stylize",),
+    ("demo",),
+    ("recipes",),
+    ("weights",),
+    ("weights", "fetch"),
+    ("weights", "convert"),
+    ("weights", "info"),
+    ("doctor",),
+]
+
+
+@pytest.mark.parametrize("words", HELPS, ids=" ".join)
+def test_help_answers_at_once(words):
+    argv, best = [sys.executable, "-X", "importtime", "-m", "nst_jax", *words, "--help"], np.inf
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=True)
+        best = min(best, time.perf_counter() - begun)
+        if best < 0.5:
+            break
+    assert best < 0.5
+    assert done.stdout.startswith(" ".join(["usage: nst-jax", *words]))
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "nst_jax" in imported
+    assert not imported & {"jax", "jaxlib", "numpy", "rich", "PIL", "h5py", "flax", "optax", "scipy"}
+
+
+def test_help_names_every_flag(run):
+    code, out, _ = run("stylize", "--help")
+    assert code == 0
+    for flag in ("-o OUT", "--weights FILE", "--seed N", "--log FILE", "--recipe NAME", "--size N|WxH", "--steps N"):
+        assert flag in out
+    assert all(f"--{name.replace('_', '-')} X" in out for name in settings.SETTINGS)
+
+
+def test_version_in_three_ways(run):
+    assert run("--version")[:2] == (0, f"nst-jax {nst_jax.__version__}\n")
+    argv = [sys.executable, "-m", "nst_jax", "--version"]
+    assert subprocess.run(argv, env=environment(), capture_output=True, text=True).stdout.startswith("nst-jax ")
+
+
+@pytest.mark.skipif(not (ROOT / "scripts" / "stylize.py").exists(), reason="not in a checkout")
+def test_script_is_stylize(tmp_path):
+    argv = [sys.executable, ROOT / "scripts" / "stylize.py", "town.png", "night.png", "-o", "out.png"]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "nst-jax: picture must be an existing file, got 'town.png': check its name\n"
+
+
+def test_a_reader_that_goes_away():
+    argv = [sys.executable, "-m", "nst_jax", "recipes"]
+    process = subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 1
+    process.stderr.close()
+
+
+# The other commands
+
+
+def test_demo_paints_offline_with_the_bundled_network(run):
+    code, out, err = run("demo", "--size", "64", "--steps", "2", "--content", "still_life", "--style", "woodcut")
+    assert code == 0
+    assert out.startswith("demo/still_life-woodcut.png: painted in 2 steps")
+    assert "network:" in err
+    assert "device:" in err
+    names = ["still_life-woodcut.png", "still_life.png", "woodcut.png"]
+    assert sorted(os.listdir("demo")) == names
+    first, content, style = (opened(f"demo/{name}") for name in names)
+    assert first.shape == content.shape == style.shape == (48, 64, 3)
+    assert np.abs(first - content).max() > 5
+
+
+def test_demo_in_any_size_into_any_folder(run, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(stylize, "paint", lambda args, job: jobs.append((args.output, args.seed, job)))
+    assert run("demo", "--size", "40x48", "--steps", "9", "--seed", "3", "-o", "a/b")[0] == 0
+    assert sorted(os.listdir("a/b")) == ["flow.png", "skyline.png"]
+    assert opened("a/b/skyline.png").shape == (48, 40, 3)
+    [(output, seed, job)] = jobs
+    assert (output, seed, job.shape) == ("a/b/skyline-flow.png", 3, (48, 40))
+    assert job.recipe.steps(48) == 9
+
+
+def test_demo_of_an_unknown_picture(run):
+    for flag, name, meant in (("--content", "skylin", "skyline"), ("--style", "wodcut", "woodcut")):
+        code, _, err = run("demo", flag, name)
+        assert code == 2
+        assert err.splitlines()[-1].endswith(f"got {name!r}: did you mean {meant!r}?")
+    assert not os.path.exists("demo")
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--size", "8"), ("--size", "x"), ("--steps", "0"), ("--seed", "-1")])
+def test_demo_of_impossible_numbers(run, flag, value):
+    assert run("demo", flag, value)[0] == 2
+    assert not os.path.exists("demo")
+
+
+def test_demo_into_a_file(run):
+    pathlib.Path("demo").write_text("mine")
+    code, _, err = run("demo", "--size", "16")
+    assert code == 1
+    assert err == "nst-jax: folder must not be a file, got 'demo': choose another name\n"
+    assert pathlib.Path("demo").read_text() == "mine"
+
+
+def test_recipes_are_listed(run):
+    code, out, _ = run("recipes")
+    assert code == 0
+    assert f"{recipes.DEFAULT} (default)" in out
+    assert "\n  from  " in out
+    alone = run("recipes", RECIPE)[1]
+    assert alone.startswith(RECIPE)
+    assert alone in out
+    assert "relu4_2" in alone
+    code, _, err = run("recipes", "gatys-notebok")
+    assert code == 2
+    assert err.splitlines()[-1].endswith("did you mean gatys-notebook?")
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Puts a graphics card, or none, into this machine."""
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    return lambda name: monkeypatch.setattr(doctor, "graphics_card", lambda: name)
+
+
+def test_doctor_finds_nothing_wrong(run, studio, card):
+    card(None)
+    code, out, err = run("doctor", "--weights", studio / "narrow.h5")
+    assert (code, err) == (0, "")
+    assert out.endswith("\nnothing is wrong\n")
+    sha = vgg19.info(studio / "narrow.h5")["sha256"][:12]
+    assert f"jax        {jax.__version__}\n" in out
+    assert f"sha256 {sha}" in out
+    assert re.search(rf"^devices    {jax.devices()[0].platform} 0", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["none.h5", "cut.h5", "nan.h5", "foreign.h5"])
+def test_doctor_judges_weights(run, studio, card, name):
+    card(None)
+    code, out, err = run("doctor", "--weights", studio / name)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert re.match(rf"wrong      .*{name}", err)
+    assert out.endswith("\nto mend    1\n")
+
+
+@pytest.mark.parametrize(("driver", "extra"), [("580.65.06", "jax[cuda13]"), ("550.54", "jax[cuda12]")])
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="jax runs on the card")
+def test_doctor_sees_a_card_that_jax_does_not(run, studio, card, monkeypatch, driver, extra):
+    card(f"NVIDIA L4, driver {driver}")
+    code, _, err = run("doctor", "--weights", studio / "narrow.h5")
+    mend = f"{sys.executable} -m pip install -U '{extra}'"
+    assert code == 1
+    assert err == f"wrong      NVIDIA L4, driver {driver} is there, but jax runs on the CPU: {mend}\n"
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert run("doctor", "--weights", studio / "narrow.h5")[2].endswith(": unset JAX_PLATFORMS, which is cpu\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script in place of a tool")
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [
+        ("echo NVIDIA L4, 580.65.06; echo NVIDIA L4, 580.65.06", "NVIDIA L4, driver 580.65.06"),
+        ("echo no driver; exit 9", None),
+        ("exit 0", None),
+    ],
+)
+def test_cards_are_those_that_the_driver_reports(monkeypatch, tmp_path, script, seen):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert doctor.graphics_card() == seen
+
+
+def test_no_device_where_one_was_asked_for(run, studio, monkeypatch):
+    def none():
+        raise AssertionError  # what jax raises where the platform's package is not installed
+
+    monkeypatch.setattr(jax, "devices", none)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    code, _, err = run("doctor", "--weights", studio / "narrow.h5")
+    said = "jax must find a device, got none of JAX_PLATFORMS=cuda: "
+    assert code == 1
+    assert err == f"wrong      {said}unset JAX_PLATFORMS, which is cuda\n"
+    argv = ("stylize", studio / "town.png", studio / "night.png", "-o", "out.png", *QUICK)
+    monkeypatch.setattr(vgg19, "load", lambda path: none())
+    code, _, err = run(*argv, "--weights", studio / "narrow.h5")
+    assert (code, err) == (1, f"nst-jax: {said}`nst-jax doctor` says what to do\n")
