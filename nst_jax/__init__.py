@@ -12,20 +12,38 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nst_jax import convert, fetch, images, losses, paint, recipes, samples, starts, transfer, vgg19
+    from nst_jax import (
+        budget,
+        convert,
+        distances,
+        families,
+        fetch,
+        images,
+        losses,
+        paint,
+        published,
+        recipes,
+        report,
+        samples,
+        starts,
+        transfer,
+        vgg19,
+    )
     from nst_jax.paint import stylize
-
-_MODULES = ("convert", "fetch", "images", "losses", "paint", "recipes", "samples", "starts", "transfer", "vgg19")
-_NAMES = {"stylize": "paint"}
 
 __all__ = [
     "__version__",
+    "budget",
     "convert",
+    "distances",
+    "families",
     "fetch",
     "images",
     "losses",
     "paint",
+    "published",
     "recipes",
+    "report",
     "samples",
     "starts",
     "stylize",
@@ -33,12 +51,14 @@ __all__ = [
     "vgg19",
 ]
 
+_NAMES = {"stylize": "paint"}
+
 
 def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"nst_jax.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"nst_jax.{_NAMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"nst_jax.{name}")
     raise AttributeError(f"module 'nst_jax' has no attribute {name!r}")
 
 

@@ -84,7 +84,7 @@ def everywhere(*images) -> tuple[Region]:
     return (Region(tuple(Style(image) for image in images)),)
 
 
-def mixed(each: Sequence[Moments], weights: Sequence) -> Moments:
+def mixed(each: Sequence, weights: Sequence):
     """Moments of a mixture of normalised ones: of raw moments, so that it is what a mixed picture would have."""
     share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
     share = share / share.sum()
@@ -117,7 +117,7 @@ def objective(loss: Loss) -> Callable[..., Array]:
 
     def value(image, params, targets, weights):
         summary = loss.summarise(params, image, targets.spatial, weights)
-        return sum(loss.terms(summary, targets, weights).values())
+        return sum(loss.terms(summary, targets, weights).values(), jnp.zeros(()))
 
     return value
 

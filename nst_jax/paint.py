@@ -108,7 +108,7 @@ def frames(params, job: Job, *, every: int = 10) -> Iterator[Frame]:
         weights = job.recipe.weights(shape, widths=vgg19.shape_of(params)[0])
         args = (params, _prepared(bound.prepare, params, content, regions, weights), weights)
         state = painter.init(begun(job, content, regions)) if state is None else transfer.carried(painter, state, shape)
-        run = transfer.frames(painter.step, state, *args, num_steps=stage.steps, every=every)
+        run = transfer.frames(painter.step, state, *args, num_steps=stage.steps, every=every, done=done)
         for step, state, info in run:  # the last state goes on to the next stage
             image = jnp.clip(painter.picture(state), 0, 1)
             yield Frame(done + step, image, _terms(bound, image, *args), info)

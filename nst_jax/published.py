@@ -97,7 +97,7 @@ CROWSON = Recipe(
 )
 
 
-def tf_keras(name: str, rate: float, epochs: int, content: float, style: float, differs: str = "") -> Recipe:
+def tf_keras(name: str, rate: float, epochs: int, content: float, style: float, *, differs: str = "") -> Recipe:
     """One of the five published settings of a Keras program, 100 steps an epoch."""
     return Recipe(
         name=name,
@@ -130,7 +130,7 @@ _ALL = [
         keep=("clamped", "best"),
     ),
     tf_keras("tf-keras-a", 0.02, 10, 1e-4, 1e-2),
-    tf_keras("tf-keras-b", 0.001, 50, 1e-4, 1.0, "The documented bad case: at this rate it stalls."),
+    tf_keras("tf-keras-b", 0.001, 50, 1e-4, 1.0, differs="The documented bad case: at this rate it stalls."),
     tf_keras("tf-keras-c", 0.01, 50, 1e-4, 1.0),
     tf_keras("tf-keras-d", 0.01, 50, 1e-1, 1.0),
     tf_keras("tf-keras-e", 0.01, 100, 1e-1, 1.0),
@@ -317,8 +317,8 @@ _ALL = [
         style_distance="scaled-gram",
         variation_kind="squares",
         settings={"learning_rate": 0.02, "b1": 0.9, "b2": 0.999},
-        differs="Pictures are resized by a bicubic filter, not Lanczos'; total variation is a mean over pairs of neighbours, not"
-        f" over pixels. {TORCHVISION}",
+        differs="Pictures are resized by a bicubic filter, not Lanczos'; total variation is a mean over pairs of"
+        f" neighbours, not over pixels. {TORCHVISION}",
     ),
     CROWSON,
     Recipe(

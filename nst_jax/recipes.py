@@ -110,12 +110,13 @@ class Recipe(NamedTuple):
         """The loss weights of a picture of this shape, (h, w) or (h, w, 3)."""
         h, w = shape[:2]
 
-        def at(layer, weight):
+        def at(layer: str, weight: Any) -> float:
             if not callable(weight):
                 return float(weight)
             block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
             k = 2**block if "pool" in layer else 2 ** (block - 1)
-            return float(weight(Map(widths[block - 1], (h // k) * (w // k), h * w)))
+            number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
+            return float(number)
 
         content, style = ({k: at(k, v) for k, v in each.items()} for each in (self.content, self.style))
         return Weights(content, style, at("relu1_1", self.variation))
@@ -145,7 +146,7 @@ class Recipe(NamedTuple):
         """This recipe for a network whose features are so many times as large: equal terms, layer by layer."""
 
         def each(weights, power):
-            return {k: _times(v, ratios[k.replace("conv", "relu")] ** -power) for k, v in weights.items()}
+            return {k: _times(v, ratios[_rectified(k, ratios)] ** -power) for k, v in weights.items()}
 
         content, style = POWERS[self.content_distance], POWERS[self.style_distance]
         return self._replace(content=each(self.content, content), style=each(self.style, style))
@@ -161,6 +162,12 @@ POWERS = {
     "wasserstein": 2,
 }
 """With which power of the features' magnitude a distance grows."""
+
+
+def _rectified(layer: str, known: Mapping[str, float]) -> str:
+    """The ReLU whose features are as large as this layer's: its own, or the last before a pooling."""
+    block, *index = re.findall(r"\d+", layer)
+    return f"relu{block}_{index[0]}" if index else max(name for name in known if name.startswith(f"relu{block}_"))
 
 
 def _times(weight: Weight, factor: float) -> Weight:

@@ -17,15 +17,15 @@ from jax import Array, lax
 class State(NamedTuple):
     """What the next step needs."""
 
-    image: Array
+    image: Any
     opt_state: Any
 
 
 class Info(NamedTuple):
     """What a person reads of a step: both are of the picture before it."""
 
-    loss: Array
-    grad_norm: Array
+    loss: Any
+    grad_norm: Any
 
 
 class Solver(NamedTuple):
@@ -44,7 +44,10 @@ def _row(x):
 @functools.cache
 def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
     """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
-    steps = [optax.scale_by_adam(b1, b2, _row(eps)), optax.stateless(lambda u, _: u * -_row(learning_rate))]
+    steps = [
+        optax.scale_by_adam(b1, b2, _row(eps)),
+        optax.stateless(lambda u, _: -_row(learning_rate) * jnp.asarray(u)),
+    ]
     if slowing:
         steps.append(optax.scale_by_schedule(lambda t: 1 / jnp.sqrt(1 + slowing * t)))
     return optax.with_extra_args_support(optax.chain(*steps))
@@ -227,11 +230,16 @@ def _advance(step, state, count, *args):
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
 
 
-def frames(step, state, *args, num_steps: int, every: int) -> Iterator[tuple[int, Any, Info]]:
-    """Run a step; yield (steps done, state, info) after each `every` and at the end. Yielded states stay valid."""
+def frames(step, state, *args, num_steps: int, every: int, done: int = 0) -> Iterator[tuple[int, Any, Info]]:
+    """Run a step; yield (steps run, state, info) at each multiple of `every` and at the end. Yielded states stay valid.
+
+    `done` steps of a longer run went before: multiples are counted from its beginning.
+    """
     if num_steps < 1 or every < 1:
         raise ValueError(f"num_steps and every must be at least 1, got {num_steps} and {every}")
-    for start in range(0, num_steps, every):
-        count = min(every, num_steps - start)
+    at = 0
+    while at < num_steps:
+        count = min(every - (done + at) % every, num_steps - at)
         state, info = _advance(step, state, count, *args)
-        yield start + count, state, info
+        at += count
+        yield at, state, info

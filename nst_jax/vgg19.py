@@ -22,7 +22,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-Params = Mapping[str, Mapping[str, Array]]
+Params = Mapping[str, Mapping[str, Any]]
 """{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}"""
 
 
@@ -201,7 +201,7 @@ def features(
     first = choice("padding", padding, PADDINGS)
     network = VGG(widths, convs, choice("pool", pool, POOLS), first, frozenset(names.values()))
     layers_only = {name: value for name, value in params.items() if name != "input"}
-    maps = network.apply({"params": layers_only}, x)
+    maps: Any = network.apply({"params": layers_only}, x)
     return {layer: maps[name][0] for layer, name in names.items()}
 
 
@@ -269,7 +269,9 @@ def activations(path=None) -> Activations | None:
     """What a weight file's layers give over natural pictures, as measured when it was converted."""
     with opened(find(path)) as file:
         found = file.get("activations")
-        return None if found is None else {name: Activation(**_arrays(group)) for name, group in found.items()}
+        if not isinstance(found, h5py.Group):
+            return None
+        return {name: Activation(**_arrays(group)) for name, group in found.items()}
 
 
 @contextlib.contextmanager

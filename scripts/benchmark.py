@@ -43,7 +43,7 @@ def case(size: int):
     loss, params, weights = paint.loss(recipe), vgg19.load(vgg19.bundled_path()), recipe.weights(shape)
     targets = jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights)
     painter = paint.solver(recipe, loss)
-    return painter, painter.init(content), (params, targets, weights)
+    return painter, painter.init(jax.numpy.asarray(content)), (params, targets, weights)
 
 
 def loop(args) -> dict[str, list[float]]:

@@ -212,7 +212,6 @@ def test_pictures_on_the_way(paint, every, steps, names):
     assert sorted(os.listdir("way/there")) == names
 
 
-@pytest.mark.xfail(strict=True, reason="frames count from the beginning of each stage")
 def test_pictures_on_the_way_of_several_sizes(paint):
     flags = ("--ladder", "32:16,48:7", "--save-every", "7", "--folder", "way")
     assert paint(*QUICK, *flags)[0] == 0

@@ -15,9 +15,7 @@ NAMES = [*samples.CONTENTS, *samples.STYLES]
 
 def reduced(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A smaller version by averages: [h, w, 3] -> [h', w', 3]."""
-    planes = [
-        Image.fromarray(plane).resize(shape[::-1], Image.Resampling.BOX) for plane in np.moveaxis(image, 2, 0)
-    ]
+    planes = [Image.fromarray(plane).resize(shape[::-1], Image.Resampling.BOX) for plane in np.moveaxis(image, 2, 0)]
     return np.stack(planes, axis=-1)
 
 
@@ -61,9 +59,7 @@ def test_same_picture_at_twice_the_size(pictures, name):
 
 
 def test_no_two_look_alike(pictures):
-    tones = {
-        name: np.concatenate([image.mean((0, 1)), image.std((0, 1))]) for name, image in pictures.items()
-    }
+    tones = {name: np.concatenate([image.mean((0, 1)), image.std((0, 1))]) for name, image in pictures.items()}
     for one, other in itertools.combinations(NAMES, 2):
         assert rms(pictures[one] - pictures[other]) > 0.15
         assert np.abs(tones[one] - tones[other]).max() > 0.02
@@ -89,7 +85,5 @@ def test_unlike_any_name_lists_them():
 
 @pytest.mark.parametrize("shape", [(0, 8), (8,), (8, 8, 3), (8.5, 8)])
 def test_shape_is_checked(shape):
-    with pytest.raises(
-        ValueError, match=r"^shape must be two positive whole numbers \(h, w\), got .*: give pixels"
-    ):
+    with pytest.raises(ValueError, match=r"^shape must be two positive whole numbers \(h, w\), got .*: give pixels"):
         samples.draw("flow", shape)

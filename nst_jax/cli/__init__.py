@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command: 0 when it did what was asked, 1 with one line when it could not, 2 for usage, 130 after Ctrl-C."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's own threads spin, and quarrel with XLA's
     try:
         args = parser().parse_args(argv)
         try:
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return failed(error)
 
 
-def failed(error: BaseException, more: str = "") -> int:
+def failed(error: BaseException, *, more: str = "") -> int:
     """Say on one line what stopped a command, and give its exit code; a mistake of ours is raised."""
     text = " ".join(str(error).split())
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone: `nst-jax recipes | head`

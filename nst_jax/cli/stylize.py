@@ -39,7 +39,7 @@ def run(args):
     recipe = settings.customised(args)
     folder = steps_folder(args, recipe)
     check_apart(args, recipe, folder)
-    return paint(args, read(args, recipe), folder=made(folder) if folder else None)
+    return paint(args, read(args, recipe), folder=folder)
 
 
 def steps_folder(args, recipe) -> pathlib.Path | None:
@@ -132,24 +132,23 @@ def paint(args, job, *, folder=None) -> int:
     from nst_jax import paint as painting
 
     begun = time.perf_counter()
-    recipe, params, done = families.fitted(job.recipe, vgg19.load(args.weights), path=args.weights)
+    recipe, params, fitted = families.fitted(job.recipe, vgg19.load(args.weights), path=args.weights)
     job = job._replace(recipe=recipe)
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
     head = about(args, job)
-    steps = head["steps"]
-    for name in ("recipe", "size", "device", "network"):
-        print(f"{name + ':':<9} {head[name]}", file=sys.stderr)
-    if done:
-        print(f"family:   {done}", file=sys.stderr)
+    if fitted:
+        head["family"] = fitted
+    for name in ("recipe", "size", "device", "network", "family"):
+        if name in head:
+            print(f"{name + ':':<9} {head[name]}", file=sys.stderr)
+    store = follow.storing(made(folder) if folder else None, args.save_every, head["steps"])
     run = painting.frames(params, job, every=follow.chunk(args.save_every))
     with follow.log(args.log, **head) as record:
-        last, error = follow.follow(
-            run, steps=steps, record=record, store=follow.storing(folder, args.save_every, steps)
-        )
-    images.save(args.output, last.image)
+        last, error = follow.follow(run, steps=head["steps"], record=record, store=store)
+    images.save(args.output, images.resize(last.image, job.shape))  # a run that was stopped may still be coarse
     if error:
-        return failed(error, f"; the picture after {last.step} steps is in {args.output}")
+        return failed(error, more=f"; the picture after {last.step} steps is in {args.output}")
     print(f"{args.output}: painted in {last.step} steps, {time.perf_counter() - begun:.0f} s")
     return 0
 

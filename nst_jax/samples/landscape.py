@@ -77,7 +77,7 @@ def _mountains(sheet: Sheet, image, foot, seed, rise, stone, haze) -> np.ndarray
 def _crags(sheet: Sheet, seed: int) -> np.ndarray:
     """Rock with sharp edges: [h, w], about 0."""
     octaves = (np.abs(noise(sheet, seed + n, 4.5 * 2**n, octaves=1, stretch=0.6)) * 0.45**n for n in range(6))
-    return 0.5 - sum(octaves)
+    return np.asarray(0.5 - sum(octaves))
 
 
 def _soft(line: np.ndarray, unit: float) -> np.ndarray:

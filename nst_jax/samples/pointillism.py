@@ -35,7 +35,7 @@ DRESS = ((0.165, 0), (0.285, 0), (0.25, -0.12), (0.243, -0.2), (0.207, -0.2), (0
 def paint(sheet: Sheet) -> np.ndarray:
     """The whole picture: -> [h, w, 3]."""
     scene = _scene(sheet)
-    canvas = Image.new("RGB", sheet.shape[::-1], (236, 224, 196))
+    canvas = Image.new("RGB", (sheet.shape[1], sheet.shape[0]), (236, 224, 196))
     for spacing, radius, contrast, seed in LAYERS:
         _dots(sheet, canvas, scene, spacing, radius, contrast, seed)
     return np.asarray(canvas, np.float32) / 255

@@ -15,6 +15,8 @@ LONGEST = 3.0  # units; a longer picture is magnified instead, so that what is s
 
 
 class Sheet(NamedTuple):
+    """What is drawn on: each pixel's place, in units that are the same at any size."""
+
     x: np.ndarray  # [1, w]
     y: np.ndarray  # [h, 1]
     width: float  # units
@@ -60,7 +62,7 @@ def drawn(paint: Callable[[Sheet], np.ndarray], shape: tuple[int, int]) -> np.nd
     factor = max(2, -(-96 // min(h, w)))  # below 48 px single pixels of a drawing would decide its shapes
     image = np.clip(paint(blank((h * factor, w * factor))), 0.0, 1.0)
     planes = [Image.fromarray(plane).reduce(factor) for plane in np.moveaxis(image.astype(np.float32), 2, 0)]
-    return np.clip(np.stack(planes, axis=-1), 0.0, 1.0)
+    return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=-1), 0.0, 1.0)
 
 
 def colour(text: str) -> np.ndarray:
@@ -75,7 +77,7 @@ def ramp(t: np.ndarray, stops: dict[float, str]) -> np.ndarray:
     return np.stack([np.interp(t, places, channel) for channel in colours.T], axis=-1).astype(np.float32)
 
 
-def smooth(low: float, high: float, value: np.ndarray) -> np.ndarray:
+def smooth(low, high: float, value: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, and an S between; the other way round where low > high."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
@@ -95,7 +97,7 @@ def noise(sheet: Sheet, seed: int, cells: float, *, octaves: int = 4, stretch: f
         across = _span(float(sheet.x[0, 0]), sheet.shape[1], cells * 2**octave / stretch / sheet.unit, sheet.unit)
         patch = lattice[np.ix_(down[0] % 64, across[0] % 64)]
         box = (across[1], down[1], across[2], down[2])
-        picture = Image.fromarray(patch).resize(sheet.shape[::-1], Image.Resampling.BICUBIC, box=box)
+        picture = Image.fromarray(patch).resize((sheet.shape[1], sheet.shape[0]), Image.Resampling.BICUBIC, box=box)
         total += np.asarray(picture) * 0.5 ** (octave - 1)
     return total
 
@@ -147,15 +149,15 @@ class Stencil:
     """A mask that shapes are cut into, in units; `mask` is [h, w] in [0, 1]."""
 
     def __init__(self, sheet: Sheet):
-        self.sheet, self.image = sheet, Image.new("L", sheet.shape[::-1])
+        self.sheet, self.image = sheet, Image.new("L", (sheet.shape[1], sheet.shape[0]))
         self.pen = ImageDraw.Draw(self.image)
 
-    def line(self, points: Sequence, width: float, value: int = 255) -> None:
+    def line(self, points, width: float, value: int = 255) -> None:
         """A line through points."""
         wide = max(1, round(width * self.sheet.unit))
         self.pen.line([tuple(p) for p in self.sheet.pixels(points)], fill=value, width=wide, joint="curve")
 
-    def polygon(self, points: Sequence, value: int = 255) -> None:
+    def polygon(self, points, value: int = 255) -> None:
         """A filled polygon."""
         self.pen.polygon([tuple(p) for p in self.sheet.pixels(points)], fill=value)
 

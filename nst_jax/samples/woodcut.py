@@ -135,10 +135,10 @@ def _foam(sheet: Sheet, image, back, face, size) -> np.ndarray:
         for j in range(4):
             place = at + out * (0.008 + 0.011 * j) * size * rng.uniform(0.3, 1.5) + [0.006 * j * size, 0.004 * j * size]
             radius = size * (0.021 - 0.0036 * j) * rng.uniform(0.7, 1.2)
-            dark.disc(*place, radius + 0.004 * size)
-            white.disc(*place, radius)
+            dark.disc(place[0], place[1], radius + 0.004 * size)
+            white.disc(place[0], place[1], radius)
     for _ in range(90):
         at = crest[rng.integers(20, len(crest) - 20)] + rng.normal([0.03, -0.005], 0.034) * size
-        dark.disc(*at, size * 0.0062)
-        white.disc(*at, size * rng.uniform(0.0035, 0.0055))
+        dark.disc(at[0], at[1], size * 0.0062)
+        white.disc(at[0], at[1], size * rng.uniform(0.0035, 0.0055))
     return mix(mix(image, BLACK, dark.mask), PAPER, white.mask)
