@@ -7,8 +7,11 @@ A map is [h', w', c], an image [h, w, 3]; r counts regions. A content distance i
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from nst_jax import roots
 
 
 class Errors(NamedTuple):
@@ -123,8 +126,8 @@ def wasserstein(m: Moments, t: Moments) -> Array:
     )  # maps may have less rank than channels
     floor = ridge[:, None, None] * jnp.eye(channels, dtype=ridge.dtype)[None]
     a, b = _covariance(m) + floor, _covariance(t) + floor
-    roots = jnp.matmul(jnp.linalg.cholesky(b).swapaxes(1, 2), jnp.linalg.cholesky(a), precision=lax.Precision.HIGHEST)
-    cross = jnp.linalg.svd(roots, compute_uv=False).sum(1)
+    factors = jnp.matmul(jnp.linalg.cholesky(b).swapaxes(1, 2), jnp.linalg.cholesky(a), precision=lax.Precision.HIGHEST)
+    cross = jax.vmap(roots.nuclear)(factors)
     spread = jnp.trace(a + b, axis1=1, axis2=2) - 2 * cross
     return (jnp.square(m.total - t.total).sum(1) + spread) / channels
 

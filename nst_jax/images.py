@@ -2,19 +2,18 @@
 
 import contextlib
 import difflib
-import io
+import importlib
 import operator
 import os
 import re
 import secrets
-import struct
-import threading
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, features
+from PIL import Image, ImageOps, PngImagePlugin, features
 from PIL.Image import Resampling
+
+from nst_jax import deep, embedded
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
 SMALLEST = 16  # px: an edge of one position in VGG19's deepest maps
@@ -30,24 +29,39 @@ class Picture(NamedTuple):
     exif: bytes | None  # without its orientation, which `image` no longer needs
 
 
+class Extras(NamedTuple):
+    """What `save` writes besides the colours, where the kind of file can hold it; see `Writer.holds`."""
+
+    alpha: np.ndarray | None = None  # [h, w] in [0, 1], straight; a file without alpha: over white
+    profile: bytes | None = None  # ICC: pixels converted into it; not `deep.usable_profile`: sRGB and no profile
+    exif: bytes | None = None  # a photograph's, `embedded.exif` of which is kept: it may tell where and when
+    text: str | None = None  # `embedded.read` finds it again
+    bits: int = 8  # or 16
+
+
+PLAIN = Extras()
+_TOLD = ("profile", "exif", "text")
+
+
 class Writer(NamedTuple):
-    """How `save` writes a kind of file: Pillow's name and options, and the longest edge it can hold."""
+    """How `save` writes a kind of file: Pillow's name and options, the longest edge, what else it can hold."""
 
     format: str
     options: dict[str, Any]
     longest: int = 2**31 - 1
+    holds: tuple[str, ...] = ("alpha", *_TOLD)  # of `Extras`
 
 
-_JPEG = Writer("JPEG", {"quality": QUALITY, "subsampling": "4:4:4"}, 65_500)
-_TIFF = Writer("TIFF", {"compression": "tiff_adobe_deflate"})
+_JPEG = Writer("JPEG", {"quality": QUALITY, "subsampling": "4:4:4"}, 65_500, _TOLD)
+_TIFF = Writer("TIFF", {}, holds=("alpha", *_TOLD, "bits"))
 SUFFIXES = {
-    ".png": Writer("PNG", {}),
+    ".png": Writer("PNG", {}, holds=("alpha", *_TOLD, "bits")),
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": Writer("WEBP", {"quality": QUALITY, "method": 4}, 16_383),
+    ".webp": Writer("WEBP", {"quality": QUALITY, "method": 4, "exact": True}, 16_383),  # no halo from unseen pixels
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".bmp": Writer("BMP", {}),
+    ".bmp": Writer("BMP", {}, holds=()),
 }
 if features.check("avif"):
     SUFFIXES[".avif"] = Writer("AVIF", {"quality": QUALITY, "subsampling": "4:4:4"}, 16_384)
@@ -56,18 +70,9 @@ EDGES = {"long": max, "short": min, "height": lambda h, w: h, "width": lambda h,
 
 _WHITE = {"F": 1} | dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N"), 65535)  # deep greys
 _COLOUR = {mode: mode for mode in ("L", "CMYK", "LAB", *_WHITE)} | {"1": "L", "LA": "L"}  # any other: RGB
-_SRGB = ImageCms.createProfile("sRGB")
-_BROKEN = (
-    ImageCms.PyCMSError,
-    SyntaxError,
-    LookupError,
-    OSError,
-    TypeError,
-    ValueError,
-    EOFError,
-    struct.error,
-)  # what Pillow raises about broken EXIF blocks and profiles
-_PILLOW = threading.Lock()
+_KINDS = ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "DIB", "ICO"]  # and no PostScript, which is a program
+_KINDS += ["JPEG2000", "PCX", "PPM", "PSD", "QOI", "SGI", "TGA"]
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # brands, ISO/IEC 23008-12
 
 
 def load(path, *, size=None, edge="long", max_pixels=MAX_PIXELS) -> np.ndarray:
@@ -80,10 +85,11 @@ def load(path, *, size=None, edge="long", max_pixels=MAX_PIXELS) -> np.ndarray:
 
 
 def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
-    """A file's first picture, upright, in sRGB, colour straight; greys keep 16 bits, colours 8 (Pillow)."""
+    """A file's first picture, upright, in sRGB, colour straight; 16 bits of PNG and TIFF are kept."""
     _check_readable(path)
-    with _pillow(path, max_pixels), open(path, "rb") as file, Image.open(file) as im:
-        pixels, white, alpha, profile, exif = _decoded(im)
+    kinds = _kinds(path)
+    with _pillow(path, max_pixels), open(path, "rb") as file, Image.open(file, formats=kinds) as im:
+        pixels, white, alpha, profile, exif = _decoded(im, file)
     low, high = pixels.min(), pixels.max()
     if not 0 <= low <= high <= white:  # only float and 32-bit files can; NaN comes here too
         got = f"got {low:g} to {high:g} in {_name(path)}"
@@ -136,17 +142,21 @@ def resize(image, shape) -> np.ndarray:
     return resized
 
 
-def save(path, image, *, quality=QUALITY) -> None:
-    """Write [h, w, 3], clipped and rounded to 8 bits, whole or not at all; the suffix says which kind."""
-    writer, levels = _writer(path), _levels(image)
-    if max(levels.shape) > writer.longest:
-        got = f"got {levels.shape[0]} × {levels.shape[1]}: save a PNG"
+def save(path, image, *, quality=QUALITY, extras=PLAIN) -> None:
+    """Write [h, w, 3], clipped and rounded to `extras.bits`, whole or not at all; the suffix says which kind."""
+    writer, image = _writer(path), _finite(image)
+    if max(image.shape) > writer.longest:
+        got = f"got {image.shape[0]} × {image.shape[1]}: save a PNG"
         raise ValueError(f"{writer.format} must be at most {writer.longest} px high and wide, {got}")
     if quality not in range(1, 101):
         raise ValueError(f"quality must be a whole number from 1 to 100, got {quality!r}: {QUALITY} is usual")
-    options = writer.options | ({"quality": int(quality)} if "quality" in writer.options else {})
+    if extras.bits not in ((8, 16) if "bits" in writer.holds else (8,)):
+        able = ", ".join(suffix for suffix, known in SUFFIXES.items() if "bits" in known.holds)
+        raise ValueError(f"bits must be 8, or 16 in {able}, got {extras.bits!r} for {_name(path)}: change either")
+    levels, told = _prepared(writer, image, extras)
+    quality = {"quality": int(quality)} if "quality" in writer.options else {}
     with _replacement(path) as file:
-        Image.fromarray(levels).save(file, writer.format, **options)
+        _write(file, levels, writer._replace(options=writer.options | quality), told)
         file.close()  # whole on disk, and Windows moves no open file
         os.replace(file.name, os.path.realpath(path))
 
@@ -158,17 +168,27 @@ def check_writable(path) -> None:
         pass
 
 
-def _decoded(im):
+def _decoded(im, file):
     """(pixels, their white, alpha, profile, exif) of an open file: sRGB [h, w, 3], or a deep grey [h, w]."""
-    im.load()
-    with contextlib.suppress(*_BROKEN):  # a broken EXIF block says nothing about the pixels
-        ImageOps.exif_transpose(im, in_place=True)
+    levels, opacity = deep.levels(im, file)
+    if levels is None:
+        im.load()
+        with contextlib.suppress(*embedded.BROKEN):  # a broken EXIF block says nothing about the pixels
+            ImageOps.exif_transpose(im, in_place=True)
     profile, exif, mode = im.info.get("icc_profile"), im.info.get("exif"), _COLOUR.get(im.mode, "RGB")
+    if im.format == "TIFF":  # its tags are among the file's own
+        with contextlib.suppress(*embedded.BROKEN):
+            exif = embedded.exif(im.getexif(), im.size[::-1])
+    if levels is not None:
+        return deep.srgb(levels, profile), 1, opacity, profile, exif
     alpha = _alpha(im, mode) if im.has_transparency_data else None
     colour = im if im.mode == mode else im.convert(mode)
-    if mode not in _WHITE:  # a deep grey's profile is passed over: Pillow would make 8 bits of it
-        colour = _srgb(colour, profile)
-    return np.asarray(colour), _WHITE.get(mode, 255), alpha, profile, exif
+    if mode not in _WHITE:
+        return np.asarray(deep.srgb_8bit(colour, profile)), 255, alpha, profile, exif
+    pixels, white = np.asarray(colour), _WHITE[mode]
+    if profile and pixels.dtype.kind == "u":
+        pixels, white = deep.srgb(pixels, profile), 1
+    return pixels, white, alpha, profile, exif
 
 
 def _alpha(im, mode):
@@ -180,26 +200,46 @@ def _alpha(im, mode):
     return None if plane.getextrema()[0] == 255 else np.divide(plane, 255, dtype=np.float32)
 
 
-def _srgb(im, profile):
-    """RGB by the file's profile; one that is broken, or for another kind of picture, is passed over."""
-    with contextlib.suppress(*_BROKEN):
-        if im.mode == "LAB":
-            source = ImageCms.createProfile("LAB")
-        elif not profile:
-            return im.convert("RGB")
-        else:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            im = im.convert("RGB") if im.mode == "L" and source.profile.xcolor_space == "RGB " else im
-        intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-        return ImageCms.profileToProfile(im, source, _SRGB, intent, "RGB", flags=flags)
-    return im.convert("RGB")
+def _prepared(writer, image, extras):
+    """The levels to write, [h, w, 3 or 4] of 8 or 16 bits, and what is told of them: {"profile": …, …}."""
+    told = {name: getattr(extras, name) for name in _TOLD if name in writer.holds}
+    alpha = None if extras.alpha is None else _finite(extras.alpha, shape=image.shape[:2])
+    if alpha is not None and "alpha" not in writer.holds:
+        image, alpha = 1 + (image - 1) * alpha[..., None], None
+    converted = deep.in_profile(image, told["profile"]) if told.get("profile") else None
+    if converted is None:
+        told["profile"] = None
+    else:
+        image = converted
+    if told.get("exif"):
+        told["exif"] = embedded.exif(told["exif"], image.shape[:2])
+    image = image if alpha is None else np.dstack([image, alpha])
+    white = 2**extras.bits - 1
+    return np.rint(image * np.float32(white)).astype(np.uint16 if white > 255 else np.uint8), told
+
+
+def _write(file, levels, writer, told):
+    """Levels and what is told of them, each in the kind's own way; empty ones are left out."""
+    profile, exif, text = map(told.get, _TOLD)
+    if writer.format == "TIFF":
+        packet = {700: embedded.packet(text)} if text else {}
+        return deep.write_tiff(file, levels, embedded.tags(exif) | packet | ({34675: profile} if profile else {}))
+    chunk = embedded.chunk(text) if text else b""
+    if levels.dtype == np.uint16:
+        return deep.write_png(file, levels, profile=profile, exif=exif, text=chunk)
+    known = {"icc_profile": profile, "exif": exif} | writer.options
+    if writer.format == "PNG":
+        known["pnginfo"] = PngImagePlugin.PngInfo()
+        known["pnginfo"].add(b"iTXt", chunk) if chunk else None
+    elif text and writer.holds:
+        known["xmp"] = embedded.packet(text)
+    Image.fromarray(levels).save(file, writer.format, **{name: value for name, value in known.items() if value})
 
 
 @contextlib.contextmanager
 def _pillow(path, max_pixels):
     """Pillow under our limit of pixels and without warnings, its many errors as ValueErrors of one line."""
-    with _PILLOW, warnings.catch_warnings():  # both belong to the whole process: one reader at a time
-        warnings.simplefilter("ignore")
+    with embedded.quiet():  # one reader at a time: the limit, too, belongs to the whole process
         kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels / 2  # it raises at twice that
         try:
             yield
@@ -215,8 +255,22 @@ def _refusal(path, error, max_pixels):
         got = f"got {int(re.search(r'[0-9]+', str(error))[0]):,} in {_name(path)}"
         return f"picture must hold at most {max_pixels:,} pixels, {got}: raise --max-pixels"
     if isinstance(error, Image.UnidentifiedImageError):
-        return f"file must be a picture, got {_name(path)}: convert it to PNG or JPEG"
-    return f"picture must be whole, got {_name(path)} ({_why(error)}): fetch it again"
+        return f"file must be a picture ({', '.join(_KINDS)}), got {_name(path)}: convert it to PNG or JPEG"
+    return f"picture must be whole, got {_name(path)} ({_why(error)}): fetch it again, or convert it to PNG"
+
+
+def _kinds(path):
+    """Pillow's names of the kinds to try, HEIC's among them if the file looks like it."""
+    with open(path, "rb") as file:
+        head = file.read(32)
+    if head[4:8] != b"ftyp" or head[8:12] not in _HEIC or b"avif" in head:
+        return _KINDS
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        got = f"got the HEIC file {_name(path)}"
+        raise ValueError(f"picture must be of a kind that is installed, {got}: pip install 'nst-jax[heif]'") from None
+    return [*_KINDS, "HEIF"]
 
 
 @contextlib.contextmanager
@@ -261,21 +315,20 @@ def _check_edges(h, w, origin):
         raise ValueError(f"picture must be at least {SMALLEST} px high and wide, {got}")
 
 
-def _levels(image):
-    """Clipped and rounded: [h, w, 3] in [0, 1] -> uint8."""
+def _finite(image, *, shape=None):
+    """Clipped floats of a picture, or of its alpha if a (h, w) is given."""
     image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if shape is not None and image.shape != shape:
+        raise ValueError(f"alpha must be {list(shape)} like the image, got {list(image.shape)}: resize it")
+    if shape is None and (image.ndim != 3 or image.shape[2] != 3 or not image.size):
         raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: save one RGB picture at a time")
+    name = "image" if shape is None else "alpha"
     if image.dtype.kind in "biu":
-        raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide whole levels by 255")
+        raise ValueError(f"{name} must be floats in [0, 1], got {image.dtype}: divide whole levels by 255")
     image = image.astype(np.float32)
-    if not np.isfinite(image).all():
-        bad = image.size - np.isfinite(image).sum()
-        got = f"got {bad} NaN or infinite values: lower the learning rate"
-        raise ValueError(f"image must be finite, {got}")
-    np.clip(image, 0, 1, out=image)
-    image *= 255
-    return np.rint(image, out=image).astype(np.uint8)
+    if bad := image.size - np.isfinite(image).sum():
+        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values: lower the learning rate")
+    return np.clip(image, 0, 1, out=image)
 
 
 def _writer(path):

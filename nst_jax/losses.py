@@ -27,11 +27,15 @@ from nst_jax.recipes import Weights as Weights
 
 
 class Style(NamedTuple):
-    """A painting, its share in a region's blend, which part of it counts: guide [h, w] in [0, 1], None for all."""
+    """A painting, its share in a region's blend, which part of it counts: guide [h, w] in [0, 1], None for all.
+
+    `scale` is how large its strokes are to be, relative to the picture's; whoever sizes pictures sees to it (`paint`).
+    """
 
     image: Any
     weight: Any = 1.0
     guide: Any = None
+    scale: Any = 1.0
 
 
 class Region(NamedTuple):

@@ -77,12 +77,19 @@ def at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
 
     def styled(style):
         known = np.asarray(style.image)
-        long = scale if job.recipe.style_size == "same" else min(scale, images.EDGES[job.recipe.edge](*known.shape[:2]))
-        size = images.fitted(known.shape, long, edge=job.recipe.edge)
-        return style._replace(image=images.resize(known, size), guide=_resized(style.guide, size))
+        size = images.fitted(known.shape, _edge(job.recipe, style, known.shape, scale), edge=job.recipe.edge)
+        return style._replace(image=images.resize(known, size), guide=_resized(style.guide, size), scale=1.0)
 
     regions = tuple(Region(tuple(map(styled, r.styles)), _resized(r.guide, shape)) for r in job.regions)
     return jnp.asarray(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+
+
+def _edge(recipe, style, known, content: int) -> int:
+    """How long a style's edge is beside a content of this edge, as its recipe says."""
+    if isinstance(recipe.style_size, int):
+        return recipe.style_size
+    wanted = max(16, round(content * style.scale))
+    return wanted if recipe.style_size == "same" else min(wanted, images.EDGES[recipe.edge](*known[:2]))
 
 
 def _resized(guide, shape):

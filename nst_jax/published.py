@@ -128,6 +128,7 @@ _ALL = [
         optimizer="keras-adam",
         settings={"learning_rate": 0.1 / 255, "eps": 1e-7 * 255},
         keep=("clamped", "best"),
+        differs="The photograph is cropped to the square and the painting keeps its aspect; the source squeezes both.",
     ),
     tf_keras("tf-keras-a", 0.02, 10, 1e-4, 1e-2),
     tf_keras("tf-keras-b", 0.001, 50, 1e-4, 1.0, differs="The documented bad case: at this rate it stalls."),

@@ -95,7 +95,7 @@ class Recipe(NamedTuple):
     variation: Weight = 0.0
     variation_kind: str = "squares"
     edge: str = "long"
-    style_size: str = "same"  # as the content's edge; "down": but never above the painting's own
+    style_size: str | int = "same"  # as the content's edge; "down": but never above its own; or an edge in pixels
     family: str = "caffe"
     pool: str = "max"
     padding: str = "zeros"

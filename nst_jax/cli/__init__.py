@@ -10,7 +10,7 @@ import sys
 
 from nst_jax import __version__
 
-COMMANDS = ("stylize", "demo", "recipes", "weights", "doctor")
+COMMANDS = ("stylize", "demo", "texture", "reconstruct", "show", "rerun", "recipes", "weights", "doctor")
 
 
 def parser() -> argparse.ArgumentParser:

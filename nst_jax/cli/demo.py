@@ -8,7 +8,7 @@ import argparse
 import pathlib
 
 from nst_jax import recipes
-from nst_jax.cli import stylize, values
+from nst_jax.cli import follow, stylize, values
 
 RECIPE = recipes.get(recipes.DEFAULT)
 STEPS = 160  # half a minute on two quiet cores at 256 px
@@ -31,13 +31,14 @@ def run(args):
 
     content, style = _drawn(args.content, args.size), _drawn(args.style, args.size)
     folder = stylize.made(pathlib.Path(args.output))
-    images.save(folder / f"{args.content}.png", content)
-    images.save(folder / f"{args.style}.png", style)
+    inputs = {"content": [folder / f"{args.content}.png"], "style": [folder / f"{args.style}.png"]}
+    images.save(inputs["content"][0], content)
+    images.save(inputs["style"][0], style)
+    content, style = (images.load(path) for (path,) in inputs.values())  # as they will be read by whoever tries again
     args.output = str(folder / f"{args.content}-{args.style}.png")
-    recipe = RECIPE.of_steps(args.steps)
-    return stylize.paint(
-        args, painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
-    )
+    recipe = RECIPE.of_steps(args.steps)._replace(size=args.size)
+    job = painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
+    return stylize.paint(args, job, follow.Result(args.output, lambda image: image, images.Extras(), inputs))
 
 
 def _drawn(name, size):

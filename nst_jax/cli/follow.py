@@ -7,7 +7,8 @@ import os
 import pathlib
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 PLAIN_LINES = 20  # of a whole run, where there is no terminal
 
@@ -39,9 +40,63 @@ def device() -> str:
     return f"{first.platform} ({first.device_kind}{more})"
 
 
-def network(said) -> str:
-    """Which weights a run uses, in words, from what `vgg19.info` says."""
-    return f"{said['path']} ({said['precision']}, from {said.get('source', 'unknown')}, sha256 {said['sha256'][:12]})"
+class Result(NamedTuple):
+    """Where a picture goes, what is done to it first, what is written besides, and the files it was made of."""
+
+    path: str
+    finish: Callable
+    extras: Any
+    inputs: dict[str, list[str]]
+
+    def save(self, frame, shape, head) -> None:
+        """Write a frame at the job's shape (one that was stopped may still be coarse), with everything that made it."""
+        from nst_jax import images, runs
+
+        done = {"steps": frame.step, "terms": {name: float(value) for name, value in frame.terms.items()}}
+        image = self.finish(np_image(images.resize(frame.image, shape)))
+        images.save(self.path, image, extras=self.extras._replace(text=runs.text(head | done)))
+
+
+def np_image(image):
+    """A picture as NumPy has it, in [0, 1]."""
+    import numpy as np
+
+    return np.clip(np.asarray(image, np.float32), 0, 1)
+
+
+def head(args, job, inputs) -> dict[str, Any]:
+    """Everything that a result depends on, but for the files that it is made of only their names and digests."""
+    from nst_jax import paint, runs, vgg19
+    from nst_jax.cli import settings
+
+    said = vgg19.info(args.weights)
+    return {
+        "versions": runs.versions(),
+        "device": device(),
+        "network": {k: said.get(k, "unknown") for k in ("sha256", "source", "family", "precision")},
+        "recipe": job.recipe.name,
+        "flags": settings.written(args, job),
+        "settings": settings.described(job),
+        "ladder": [[w, h, stage.steps] for (h, w), stage in paint.stages(job)],
+        "seed": args.seed,
+        "inputs": {kind: runs.files(paths) for kind, paths in inputs.items()},
+    }
+
+
+def say(head, fitted: str) -> None:
+    """The head of a run for a person."""
+    network = head["network"]
+    ladder = ", ".join(f"{w}×{h}: {steps}" for w, h, steps in head["ladder"])
+    lines = {
+        "recipe": head["recipe"],
+        "size": f"{ladder} steps",
+        "device": head["device"],
+        "network": f"{network['precision']}, from {network['source']}, sha256 {network['sha256'][:12]}",
+        "family": fitted,
+    }
+    for name, text in lines.items():
+        if text:
+            print(f"{name + ':':<9} {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -56,7 +56,13 @@ def customised(args) -> recipes.Recipe:
     """The recipe that the flags make."""
     recipe = args.recipe
     given = {name: getattr(args, name) for name in CHOICES}
-    given |= {"variation": args.tv_weight, "start": args.init, "keep": args.keep, "size": args.size}
+    given |= {
+        "variation": args.tv_weight,
+        "start": args.init,
+        "keep": args.keep,
+        "size": args.size,
+        "style_size": args.style_size,
+    }
     recipe = recipe._replace(**{name: value for name, value in given.items() if value is not None})
     if args.content_layers:
         recipe = recipe._replace(content=_layers(args.content_layers, recipe.content))
@@ -100,3 +106,52 @@ def _optimized(recipe, args):
             raise argparse.ArgumentTypeError(f"{_flag(name)} {need}")
         settings[name] = value
     return recipe._replace(optimizer=optimizer, settings=settings)
+
+
+def written(args, job) -> dict[str, str]:
+    """The flags that say what a picture is, as they would be typed: what a record keeps of a command."""
+    from nst_jax import paint, runs, starts
+
+    found = {}
+    for flag in runs.FLAGS:
+        value = getattr(args, flag.replace("-", "_"), None)
+        if value is not None and not (flag == "init" and not starts.named(value)):
+            found[flag] = typed(flag, value)
+    if getattr(args, "minutes", None):  # the plan that was made is what a repetition follows
+        found["ladder"] = ",".join(f"{stage.size}:{stage.steps}" for _, stage in paint.stages(job))
+        found.pop("steps", None)
+    if found.get("colour", "").startswith("palette:"):
+        found["colour"] = "palette"  # its file is given anew
+    return found
+
+
+def typed(flag: str, value) -> str:
+    """A flag's value as it would be typed."""
+    if flag == "size" and isinstance(value, tuple):
+        return f"{value[1]}x{value[0]}"
+    if flag == "ladder":
+        return ",".join(f"{n}:{steps}" if steps else str(n) for n, steps in value)
+    if isinstance(value, dict):
+        return ",".join(layer if weight is None else f"{layer}:{weight!r}" for layer, weight in value.items())
+    if flag == "keep" and not value:
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return ",".join(x if isinstance(x, str) else repr(x) for x in value)
+    return str(value)
+
+
+def described(job) -> dict:
+    """A recipe's settings as they were used, for a person who reads a record."""
+    recipe = job.recipe
+    weights = recipe.weights(job.shape)
+    words = ("content_distance", "style_distance", "variation_kind", "pool", "padding", "start", "optimizer", "family")
+    said = {word: getattr(recipe, word) for word in words}
+    said["start"] = said["start"] if _is_word(said["start"]) else "a picture"
+    said |= {"content": dict(weights.content), "style": dict(weights.style), "variation": weights.variation}
+    return said | {"settings": dict(recipe.settings), "keep": list(recipe.keep)}
+
+
+def _is_word(start):
+    from nst_jax import starts
+
+    return starts.named(start)

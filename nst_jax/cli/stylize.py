@@ -1,27 +1,31 @@
-"""Paint a photograph after a painting.
+"""Paint a photograph after one or several paintings.
 
 nst-jax stylize town.jpg night.jpg -o painting.png
-nst-jax stylize town.jpg night.jpg -o painting.png --size 640x480 --optimizer adam --steps 300 --style-weight 3
+nst-jax stylize town.jpg night.jpg -o painting.png --size 640x480 --steps 300 --strength 0.7
+nst-jax stylize town.jpg night.jpg wave.jpg -o painting.png --mask sky.png water.png --colour content-luminance
 """
 
 import argparse
-import functools
 import os
 import pathlib
 import sys
 import time
-from typing import Any
 
-import nst_jax
-from nst_jax.cli import failed, follow, settings, values
+from nst_jax.cli import control, failed, follow, settings, values
 
 
 def arguments(parser):
     parser.add_argument("content", metavar="CONTENT", help="the photograph")
-    parser.add_argument("style", metavar="STYLE", help="the painting")
+    parser.add_argument("style", metavar="STYLE", nargs="+", help="the painting, or several: a blend of them")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, type=values.output, help="the picture to write")
     common(parser)
     settings.arguments(parser)
+    control.arguments(parser)
+    storing(parser)
+
+
+def storing(parser):
+    """Pictures on the way, and how large pictures may be."""
     parser.add_argument("--save-every", metavar="N", type=values.count, help="also store a picture every N steps")
     parser.add_argument("--folder", metavar="DIR", help="where to store them (default: OUT's name and -steps)")
     parser.add_argument("--max-pixels", metavar="N", type=values.count, help="largest picture that is read or painted")
@@ -36,10 +40,33 @@ def common(parser):
 
 
 def run(args):
+    control.check(args)
     recipe = settings.customised(args)
     folder = steps_folder(args, recipe)
-    check_apart(args, recipe, folder)
-    return paint(args, read(args, recipe), folder=folder)
+    known = control.files(args, recipe)
+    check_apart(args, recipe, [path for paths in known.values() for path in paths], folder)
+    sources = control.read(args, recipe)
+    if args.colour == "only":
+        return recoloured(args, sources)
+    job, finish, extras = control.job(args, recipe, sources)
+    _check_shape(job.shape, args)
+    _say_scaling(job)
+    return paint(args, job, follow.Result(args.output, finish, extras, known), folder=folder)
+
+
+def recoloured(args, sources) -> int:
+    """The photograph in the styles' colours; nothing is painted."""
+    from nst_jax import colour, images
+
+    content, alpha = control.ground(sources.content, args.alpha)
+    styles = [control.ground(style, "stylise")[0] for style in sources.styles]
+    if args.size:
+        content = images.resize(images.crop(content, shape := images.fitted(content.shape, args.size)), shape)
+    extras = control.extras(args, sources.content, alpha, content.shape[:2])
+    weights = args.style_mix if isinstance(args.style_mix, list) else None
+    images.save(args.output, colour.recoloured(content, styles, weights=weights), extras=extras)
+    print(f"{args.output}: recoloured, nothing painted")
+    return 0
 
 
 def steps_folder(args, recipe) -> pathlib.Path | None:
@@ -47,12 +74,9 @@ def steps_folder(args, recipe) -> pathlib.Path | None:
     args.save_every = args.save_every or recipe.store or None
     if args.save_every:
         out = pathlib.Path(args.output)
-        folder = pathlib.Path(args.folder or out.with_name(f"{out.stem}-steps"))
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"folder must not be a file, got {str(folder)!r}: choose another name")
-        return folder
+        return pathlib.Path(args.folder or out.with_name(f"{out.stem}-steps"))
     if args.folder:
-        raise argparse.ArgumentTypeError("--folder must go with --save-every, got it alone: add --save-every 50")
+        raise argparse.ArgumentTypeError("--folder must go with --save-every, got no such: add --save-every 50")
     return None
 
 
@@ -68,10 +92,9 @@ def made(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def check_apart(args, recipe, folder):
+def check_apart(args, recipe, needed, folder):
     """Raise if a file that is written is one that is read, or is written twice."""
-    start = recipe.start if starts_from_file(recipe) else None
-    taken = {os.path.realpath(path) for path in (args.content, args.style, start, args.weights) if path}
+    taken = {os.path.realpath(path) for path in (*needed, args.weights) if path}
     written = [path for path in (args.output, args.log) if path]
     if folder:
         total = recipe.steps(512)
@@ -82,35 +105,6 @@ def check_apart(args, recipe, folder):
         if not taken.isdisjoint({real, os.path.realpath(path)}):
             raise ValueError(f"output must not be a file that the run needs, got {path!r} twice: choose another name")
         taken.add(real)
-
-
-def starts_from_file(recipe) -> bool:
-    """Whether a recipe starts from a picture file."""
-    from nst_jax import starts
-
-    return not starts.named(recipe.start)
-
-
-def read(args, recipe):
-    """The job: full pictures, and the shape that recipe and flags say. Scaling up is said."""
-    from nst_jax import images, losses
-    from nst_jax import paint as painting
-
-    load = functools.partial(images.load, max_pixels=args.max_pixels or images.MAX_PIXELS)
-    content, style = load(args.content), load(args.style)
-    start = load(recipe.start) if starts_from_file(recipe) else None
-    shape = images.fitted(content.shape, recipe.size, edge=recipe.edge)
-    _check_shape(shape, args)
-    job = painting.Job(images.crop(content, shape), losses.everywhere(style), recipe, shape, start, args.seed)
-    _, regions = painting.at(job, shape)
-    _say_if_larger("content", job.content.shape, shape)
-    _say_if_larger("style", style.shape, regions[0].styles[0].image.shape)
-    return job
-
-
-def _say_if_larger(what, known, shape):
-    if shape[0] > known[0] or shape[1] > known[1]:
-        print(f"{what}: scaled up from {known[1]}×{known[0]} to {shape[1]}×{shape[0]}", file=sys.stderr)
 
 
 def _check_shape(shape, args):
@@ -126,9 +120,24 @@ def _check_shape(shape, args):
         raise ValueError(f"picture in {suffix} must be at most {longest} px long, got {w}×{h}: write a .png")
 
 
-def paint(args, job, *, folder=None) -> int:
+def _say_scaling(job):
+    """Say which pictures a run enlarges."""
+    from nst_jax import paint as painting
+
+    _, regions = painting.at(job, job.shape)
+    painted = any(job.recipe.weights(job.shape).content.values())
+    pairs = [("content", job.content, job.shape)] if painted else []
+    for before, after in zip(job.regions, regions, strict=True):
+        pairs += [("style", a.image, b.image.shape) for a, b in zip(before.styles, after.styles, strict=True)]
+    for what, picture, shape in pairs:
+        known = picture.shape
+        if shape[0] > known[0] or shape[1] > known[1]:
+            print(f"{what}: scaled up from {known[1]}×{known[0]} to {shape[1]}×{shape[0]}", file=sys.stderr)
+
+
+def paint(args, job, result: follow.Result, *, folder=None) -> int:
     """Do a job, follow it, and save what comes out."""
-    from nst_jax import families, images, vgg19
+    from nst_jax import families, vgg19
     from nst_jax import paint as painting
 
     begun = time.perf_counter()
@@ -136,17 +145,14 @@ def paint(args, job, *, folder=None) -> int:
     job = job._replace(recipe=recipe)
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
-    head = about(args, job)
-    if fitted:
-        head["family"] = fitted
-    for name in ("recipe", "size", "device", "network", "family"):
-        if name in head:
-            print(f"{name + ':':<9} {head[name]}", file=sys.stderr)
-    store = follow.storing(made(folder) if folder else None, args.save_every, head["steps"])
+    head = follow.head(args, job, result.inputs)
+    follow.say(head, fitted)
+    steps = sum(count for *_, count in head["ladder"])
+    store = follow.storing(made(folder) if folder else None, args.save_every, steps)
     run = painting.frames(params, job, every=follow.chunk(args.save_every))
     with follow.log(args.log, **head) as record:
-        last, error = follow.follow(run, steps=head["steps"], record=record, store=store)
-    images.save(args.output, images.resize(last.image, job.shape))  # a run that was stopped may still be coarse
+        last, error = follow.follow(run, steps=steps, record=record, store=store)
+    result.save(last, job.shape, head)
     if error:
         return failed(error, more=f"; the picture after {last.step} steps is in {args.output}")
     print(f"{args.output}: painted in {last.step} steps, {time.perf_counter() - begun:.0f} s")
@@ -163,28 +169,3 @@ def planned(params, job, minutes):
     ladder = ",".join(f"{stage.size}:{stage.steps}" for stage in stages)
     print(f"plan:     --ladder {ladder} (a step costs {cost.of(job.shape):.2f} s at full size)", file=sys.stderr)
     return job._replace(recipe=job.recipe._replace(schedule=recipes.listed(*stages)))
-
-
-def about(args, job) -> dict[str, Any]:
-    """What a result depends on: the head of its log."""
-    from nst_jax import paint as painting
-    from nst_jax import vgg19
-
-    said, stages = vgg19.info(args.weights), painting.stages(job)
-    ladder = ", ".join(f"{w}×{h}: {stage.steps}" for (h, w), stage in stages)
-    return {
-        "version": nst_jax.__version__,
-        "recipe": job.recipe.name,
-        "content": args.content,
-        "style": args.style,
-        "size": f"{job.shape[1]}×{job.shape[0]} ({ladder} steps)",
-        "start": job.recipe.start,
-        "steps": sum(stage.steps for _, stage in stages),
-        "ladder": [[w, h, stage.steps] for (h, w), stage in stages],
-        "optimizer": job.recipe.optimizer,
-        "settings": dict(job.recipe.settings),
-        "seed": args.seed,
-        "device": follow.device(),
-        "network": follow.network(said),
-        "sha256": said["sha256"],
-    }

@@ -125,6 +125,42 @@ def keep(text: str) -> tuple[str, ...]:
     return words
 
 
+def _several(text: str, one) -> list[float]:
+    return [one(part.strip()) for part in text.split(",")]
+
+
+def weights(text: str) -> list[float]:
+    """`1,0.5`: numbers from 0, not all 0."""
+    found = _several(text, weight)
+    if not any(found):
+        raise argparse.ArgumentTypeError(f"must not all be 0, got {text!r}")
+    return found
+
+
+def positives(text: str) -> list[float]:
+    """`1,0.5`: numbers above 0."""
+    return _several(text, positive)
+
+
+def mix(text: str) -> list[float] | str:
+    """`2,1`: shares; or `ramp`, from the first at the left to the last at the right."""
+    return text if text == "ramp" else weights(text)
+
+
+def bits(text: str) -> int:
+    """8 or 16."""
+    return _number(text, int, lambda n: n in (8, 16), "8 or 16")
+
+
+def colour(text: str) -> str:
+    """A mode of colours."""
+    from nst_jax import colour
+
+    with _refused():
+        colour.parsed(text)
+    return text
+
+
 def start(text: str) -> str:
     """A start's words, or a picture file."""
     from nst_jax import starts

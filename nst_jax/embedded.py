@@ -1,0 +1,199 @@
+"""What a picture's file carries besides its pixels: a text of ours, and EXIF."""
+
+import contextlib
+import mmap
+import os
+import re
+import struct
+import threading
+import warnings
+import zlib
+from xml.parsers import expat
+from xml.sax import saxutils
+
+from PIL import Image, ImageCms
+
+MOST = 60_000  # bytes of a stored text or EXIF block: a JPEG's segment holds 65,533
+KEYWORD = b"nst_jax"
+NAMESPACE = "urn:nst-jax:1#"
+BROKEN = (
+    ImageCms.PyCMSError,
+    SyntaxError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)  # what Pillow raises about broken EXIF blocks and profiles
+
+_PACKET = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    f'<rdf:Description rdf:about="" xmlns:nst="{NAMESPACE}"><nst:text>%s</nst:text></rdf:Description>'
+    '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML cannot hold
+_REACH = 1_000_000  # bytes of a packet that another program wrote ours into
+_CHUNKS = 1_000_000  # of a PNG that are looked at
+_DESCRIBES = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)}  # EXIF, not layout
+_ONE = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet():
+    """Pillow without its warnings; they belong to the whole process: one thread at a time."""
+    with _ONE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# the text
+
+
+def packet(text) -> bytes:
+    """The text as an XMP packet, for JPEG, WebP, AVIF and TIFF."""
+    if unfit := _UNFIT.search(text):
+        raise ValueError(f"text to store must be printable, got {unfit[0]!r}: escape it, as json.dumps does")
+    data = (_PACKET % saxutils.escape(text, {"\r": "&#13;"})).encode()
+    if len(data) > MOST:
+        raise ValueError(f"text to store must take at most {MOST:,} bytes, got {len(data):,}: store less")
+    return data
+
+
+def chunk(text) -> bytes:
+    """The text as the data of a PNG's iTXt chunk, uncompressed."""
+    packet(text)  # the same texts everywhere
+    return KEYWORD + bytes(5) + text.encode()
+
+
+def read(path) -> str | None:
+    """The text stored in a picture; None: none. Files come from strangers: sizes are bounded, a DTD refused."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"picture must be an existing file, got {os.fspath(path)!r}: check its name")
+    try:
+        with open(path, "rb") as file:
+            text = _in_chunks(file) if file.read(8) == b"\x89PNG\r\n\x1a\n" else None
+            return _in_packets(file) if text is None else text
+    except (ValueError, zlib.error, expat.ExpatError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"stored text must be whole, got {os.fspath(path)!r} ({why}): fetch it again") from error
+
+
+def _in_chunks(file):
+    """The text of the first chunk of ours, in any of PNG's three ways of storing one."""
+    for _ in range(_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        length, kind = struct.unpack(">I4s", head)
+        if kind not in _TEXTS or length > _REACH:
+            file.seek(length + 4, os.SEEK_CUR)
+            continue
+        data = file.read(length + 4)
+        if data.startswith(KEYWORD + b"\0"):
+            if len(data) < length + 4 or zlib.crc32(kind + data[:-4]) != int.from_bytes(data[-4:]):
+                raise ValueError("checksum")
+            return _TEXTS[kind](data[len(KEYWORD) + 1 : -4])
+    return None
+
+
+def _international(data):
+    """The text of an iTXt chunk: two bytes about compression, a language, a translated keyword, the text."""
+    flags, (_, _, text) = data[:2], data[2:].split(b"\0", 2)
+    return _bounded(_inflated(text) if flags[:1] != b"\0" else text).decode()
+
+
+def _inflated(data):
+    """Unpacked, and no further than one byte too many."""
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(data, MOST + 1)
+    if len(text) <= MOST and not unpacker.eof:
+        raise ValueError("cut short")
+    return text
+
+
+def _bounded(text):
+    """The text, unless we cannot have stored it."""
+    if len(text) > MOST:
+        raise ValueError(f"more than {MOST:,} bytes")
+    return text
+
+
+_TEXTS = {
+    b"iTXt": _international,
+    b"zTXt": lambda data: _bounded(_inflated(data[1:])).decode("latin-1"),
+    b"tEXt": lambda data: _bounded(data).decode("latin-1"),
+}
+
+
+def _in_packets(file):
+    """The text in the first XMP packet of ours: packets stand in one piece in files of every kind."""
+    if not os.fstat(file.fileno()).st_size:
+        return None
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(NAMESPACE.encode())
+        start = data.rfind(b"<x:xmpmeta", max(0, at - _REACH), max(0, at))
+        end = data.find(b"</x:xmpmeta>", at, at + _REACH) if start >= 0 else -1
+        found = data[start : end + len(b"</x:xmpmeta>")] if end >= 0 else None
+    return None if found is None else _in_xml(found)
+
+
+def _in_xml(data):
+    """The text of our element or attribute in a packet."""
+    name, depth, texts, parser = f"{NAMESPACE} text", [], [], expat.ParserCreate("utf-8", " ")
+
+    def opened(tag, attributes):
+        depth.append(tag)
+        texts.extend([attributes[name]] if name in attributes else [""] if tag == name else [])
+
+    def written(text):
+        if depth[-1] == name:
+            texts[-1] += text
+
+    def refused(*_):
+        raise ValueError("a document type")
+
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = opened, lambda tag: depth.pop()
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = written, refused
+    parser.Parse(data, True)
+    return _bounded(texts[0]) if texts else None
+
+
+# EXIF
+
+
+def exif(block, shape) -> bytes | None:
+    """An EXIF block (bytes or Pillow's) for a new picture: upright, of this (h, w), nothing embedded; None: broken.
+
+    Maker notes go too: they hold previews, and places that moving them makes wrong.
+    """
+    with contextlib.suppress(*BROKEN), quiet():
+        known = block if isinstance(block, Image.Exif) else _parsed(block)
+        kept = {tag: known[tag] for tag in known if tag in _DESCRIBES}
+        inner, places = (dict(known.get_ifd(tag)) for tag in (34665, 34853))
+        inner = {tag: inner[tag] for tag in inner if tag not in (0x927C, 0xA005)}  # MakerNote, Interoperability
+        if inner:
+            kept[34665] = inner | {0xA002: shape[1], 0xA003: shape[0]}
+        kept |= {34853: places} if places else {}
+        new = Image.Exif()
+        for tag, value in (kept | {274: 1}).items():
+            new[tag] = value
+        data = new.tobytes()
+        return data if kept and len(data) <= MOST else None
+    return None
+
+
+def tags(block) -> dict:
+    """The tags of an EXIF block that `exif` made, for a TIFF: {number: value, or {} of a directory}."""
+    known = _parsed(block or b"")
+    return {tag: dict(known.get_ifd(tag)) if tag in (34665, 34853) else known[tag] for tag in known}
+
+
+def _parsed(block):
+    """Pillow's EXIF of these bytes."""
+    known = Image.Exif()
+    known.load(block)
+    return known
