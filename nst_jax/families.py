@@ -6,7 +6,6 @@ otherwise.
 """
 
 import functools
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -54,25 +53,35 @@ def normalised(params: Params, activations: Activations) -> Params:
     return out
 
 
-def fitted(recipe: Recipe, params: Params, *, path=None) -> tuple[Recipe, Params, str]:
-    """(recipe, params, what was done): the two made to fit each other, where the recipe is for another family."""
-    have = vgg19.info(path).get("family", "caffe")
+def of(params: Params) -> str:
+    """The family of a network, which its input's scale tells: Caffe's runs to 255, torchvision's to a few."""
+    return "caffe" if float(jnp.max(params["input"]["std"])) < 0.05 else "torchvision"
+
+
+def fitted(recipe: Recipe, params: Params, *, activations: Activations | None = None) -> tuple[Recipe, Params, str]:
+    """(recipe, params, what was done): the two made to fit each other, where the recipe is for another family.
+
+    `activations` are the network's own, if its file holds them; they are measured where they are needed.
+    """
+    have = of(params)
     if recipe.family == have:
         return recipe, params, ""
-    ours = vgg19.activations(path) or measured(params)
     if recipe.family == "normalised":
-        return recipe, normalised(params, ours), f"filters of the {have} network scaled to a mean activation of 1"
-    ratios = _ratios(magnitudes(ours), recipe.family)
+        done = f"filters of the {have} network scaled to a mean activation of 1"
+        return recipe, normalised(params, activations or measured(params)), done
+    ratios = _ratios(params, activations, recipe.family)
     low, high = min(ratios.values()), max(ratios.values())
     said = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
     done = f"weights for {recipe.family} rescaled to {have}, whose features are {said} times as large"
     return recipe.rescaled(ratios), params, done
 
 
-def _ratios(ours: Mapping[str, float], family: str) -> dict[str, float]:
+def _ratios(params, activations, family: str) -> dict[str, float]:
     """How many times as large each layer's features are as in the network that a recipe is for."""
     if family == "torchvision":
-        return dict.fromkeys(ours, CAFFE_TO_TORCHVISION)
+        layers = vgg19.layers_of(vgg19.shape_of(params)[1])
+        return {layer: CAFFE_TO_TORCHVISION for layer in layers if layer.startswith("relu")}
     theirs = vgg19.activations(vgg19.bundled_path())
     assert theirs is not None, "the bundled network is measured"
-    return {layer: ours[layer] / magnitude for layer, magnitude in magnitudes(theirs).items()}
+    ours, theirs = magnitudes(activations or measured(params)), magnitudes(theirs)
+    return {layer: ours[layer] / theirs[layer] for layer in ours}

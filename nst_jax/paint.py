@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nst_jax import images, losses, recipes, starts, transfer, vgg19
+from nst_jax import families, images, losses, recipes, starts, transfer, vgg19
 from nst_jax.losses import Region
 from nst_jax.recipes import Recipe, Stage
 
@@ -132,10 +132,10 @@ def begun(job: Job, content, regions: Sequence[Region]) -> Array:
 def stylize(content, *styles, recipe: str | Recipe = recipes.DEFAULT, params=None, seed: int = 0) -> Array:
     """The content painted after one or several styles, at its own size: [h, w, 3] in [0, 1], all of them.
 
-    Without `params`, the network that `vgg19.find` finds.
+    Without `params`, the network that `vgg19.find` finds; a recipe for another family is fitted to it.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
-    params = vgg19.load() if params is None else params
+    recipe, params, _ = families.fitted(recipe, vgg19.load() if params is None else params)
     job = Job(content, losses.everywhere(*styles), recipe, content.shape[:2], seed=seed)
     *_, last = frames(params, job, every=10**9)
     return last.image

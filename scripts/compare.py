@@ -34,9 +34,9 @@ def judged(params, image, content, style):
     return jnp.stack([far, jnp.stack(grams).mean(), jnp.stack(gaussians).mean(), rough])
 
 
-def painted(params, path, recipe, content, style):
+def painted(params, recipe, content, style):
     """(picture, seconds, compilation included)."""
-    fitted, network, _ = families.fitted(recipe, params, path=path)
+    fitted, network, _ = families.fitted(recipe, params)
     job = paint.Job(content, losses.everywhere(style), fitted, content.shape[:2])
     begun = time.perf_counter()
     *_, last = paint.frames(network, job, every=10**9)
@@ -58,8 +58,7 @@ def main():
     parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("comparison"))
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    path, shape = vgg19.bundled_path(), (args.size * 3 // 4, args.size)
-    params = vgg19.load(path)
+    params, shape = vgg19.load(vgg19.bundled_path()), (args.size * 3 // 4, args.size)
     lines = [
         "| pair | recipe | seconds | content | Gram | Wasserstein-2 | roughness |",
         "|---|---|---|---|---|---|---|",
@@ -69,7 +68,7 @@ def main():
         content, style = (samples.draw(name, shape) for name in names)
         rows.append([content, style])
         for name, recipe in args.recipes:
-            picture, seconds = painted(params, path, recipe._replace(edge="long"), content, style)
+            picture, seconds = painted(params, recipe._replace(edge="long"), content, style)
             far, gram, gaussian, rough = map(float, judged(params, picture, content, style))
             numbers = f"{seconds:.0f} | {far:.3f} | {gram:.4f} | {gaussian:.4f} | {rough:.5f}"
             lines.append(f"| {' × '.join(names)} | {name} | {numbers} |")

@@ -33,8 +33,11 @@ def pictures() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", NAMES)
 def test_is_a_picture(pictures, name):
     image = pictures[name]
-    assert image.shape == (96, 96, 3) and image.dtype == np.float32
-    assert np.isfinite(image).all() and image.min() >= 0.0 and image.max() <= 1.0
+    assert image.shape == (96, 96, 3)
+    assert image.dtype == np.float32
+    assert np.isfinite(image).all()
+    assert image.min() >= 0.0
+    assert image.max() <= 1.0
     assert image.std() > 0.1
 
 
@@ -47,7 +50,8 @@ def test_same_bits_on_every_call(pictures, name):
 @pytest.mark.parametrize("shape", [(16, 16), (37, 61), (16, 110), (110, 16), (1, 7)])
 def test_any_shape(name, shape):
     image = samples.draw(name, shape)
-    assert image.shape == (*shape, 3) and np.isfinite(image).all()
+    assert image.shape == (*shape, 3)
+    assert np.isfinite(image).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,13 +70,14 @@ def test_no_two_look_alike(pictures):
 
 
 def test_tables_do_not_overlap():
-    assert len(samples.CONTENTS) >= 3 and len(samples.STYLES) >= 6
+    assert len(samples.CONTENTS) >= 3
+    assert len(samples.STYLES) >= 6
     assert not set(samples.CONTENTS) & set(samples.STYLES)
     np.testing.assert_array_equal(samples.STYLES["mosaic"]((24, 24)), samples.draw("mosaic", (24, 24)))
 
 
 def test_unknown_name_says_what_was_meant():
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="sample must be") as caught:
         samples.draw("skylin", (8, 8))
     text = str(caught.value)
     assert text == f"sample must be one of {', '.join(NAMES)}, got 'skylin': did you mean 'skyline'?"

@@ -141,7 +141,9 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
     from nst_jax import paint as painting
 
     begun = time.perf_counter()
-    recipe, params, fitted = families.fitted(job.recipe, vgg19.load(args.weights), path=args.weights)
+    recipe, params, fitted = families.fitted(
+        job.recipe, vgg19.load(args.weights), activations=vgg19.activations(args.weights)
+    )
     job = job._replace(recipe=recipe)
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
