@@ -55,7 +55,8 @@ def _weights(args):
         from nst_jax import vgg19
 
         vgg19.load(args.weights)
-        print(f"weights    {follow.network(vgg19.info(args.weights))}")
+        said = vgg19.info(args.weights)
+        print(f"weights    {said['path']} ({follow.network(said)})")
     except (ImportError, ValueError, OSError) as error:
         return _line(error)
     except (RuntimeError, AssertionError):  # no device to load them to, which has been said

@@ -40,6 +40,11 @@ def device() -> str:
     return f"{first.platform} ({first.device_kind}{more})"
 
 
+def network(said) -> str:
+    """Which weights a run uses, in words, from what `vgg19.info` or a record says."""
+    return f"{said['precision']}, from {said.get('source', 'unknown')}, sha256 {said['sha256'][:12]}"
+
+
 class Result(NamedTuple):
     """Where a picture goes, what is done to it first, what is written besides, and the files it was made of."""
 
@@ -85,13 +90,12 @@ def head(args, job, inputs) -> dict[str, Any]:
 
 def say(head, fitted: str) -> None:
     """The head of a run for a person."""
-    network = head["network"]
     ladder = ", ".join(f"{w}×{h}: {steps}" for w, h, steps in head["ladder"])
     lines = {
         "recipe": head["recipe"],
         "size": f"{ladder} steps",
         "device": head["device"],
-        "network": f"{network['precision']}, from {network['source']}, sha256 {network['sha256'][:12]}",
+        "network": network(head["network"]),
         "family": fitted,
     }
     for name, text in lines.items():

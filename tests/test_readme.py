@@ -1,0 +1,64 @@
+"""Every command that the README shows runs as it is written, but for its size, its steps and the network."""
+
+import pathlib
+import re
+import shlex
+import shutil
+
+import pytest
+
+from nst_jax import cli
+
+README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+SCRIPTS = ("scripts/demo.sh", "scripts/test.sh", "scripts/check")
+
+
+def commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("nst-jax ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, narrow):
+    """A folder with every picture that the README names, and a narrow network."""
+    from nst_jax import images, samples, vgg19
+
+    here = tmp_path_factory.mktemp("readme")
+    drawn = {"town.jpg": "skyline", "night.jpg": "flow", "wave.jpg": "woodcut"}
+    for name, sample in drawn.items():
+        images.save(here / name, samples.draw(sample, (48, 64)))
+    sky = samples.draw("skyline", (48, 64)) * 0
+    sky[:24] = 1
+    images.save(here / "sky.png", sky)
+    images.save(here / "ground.png", 1 - sky)
+    vgg19.save(here / "narrow.h5", narrow)
+    return here
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    words = [{"5": "0.05"}.get(word, word) if "--minutes" in line else word for word in shlex.split(line)[1:]]
+    if words[0] in ("stylize", "texture", "reconstruct"):
+        if "--save-every" in words:
+            words[words.index("--save-every") + 1] = "2"
+        words += ["--size", "48x32", "--ladder", "48:3", "--weights", "narrow.h5"]
+    if words[0] in ("show", "rerun"):
+        paint = ["stylize", "town.jpg", "night.jpg", "-o", "painting.png", "--ladder", "32:2"]
+        assert cli.main([*paint, "--weights", "narrow.h5"]) == 0
+        words += ["--weights", "narrow.h5"] if words[0] == "rerun" else []
+    assert cli.main(words) == 0, capsys.readouterr().err
+    out = [words[words.index("-o") + 1]] if "-o" in words else []
+    assert all((folder / name).stat().st_size > 100 for name in out)
+
+
+def test_the_readme_names_commands_and_files_that_are_there():
+    assert len(commands()) >= 15
+    root = pathlib.Path(__file__).parent.parent
+    for script in SCRIPTS:
+        assert script in README
+        assert (root / script).exists()
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (root / path).exists(), path
+    assert shutil.which("sh")
