@@ -1,13 +1,17 @@
 """What is painted where, in whose colours: flags, and the job that they make of files. Not a sub-command."""
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
+import tempfile
 from typing import Any, NamedTuple
 
 from nst_jax.cli import values
 
+PICTURES = ("content", "style", "mask", "style_mask", "strength_map", "init", "palette")  # arguments that name files
+PAINTED = ("style_scale", "style_size", "mask", "mask_weights", "style_mask", "strength_map", "minutes", "save_every")
 COLOURS = "style, content-luminance, match-chol, match-pca, match-sym, palette:IMAGE or only"
 
 
@@ -46,27 +50,74 @@ def files(args, recipe) -> dict[str, list[str]]:
     start = [] if starts.named(recipe.start) else [recipe.start]
     palette = colour.parsed(args.colour)[1]
     found = {"content": [args.content], "style": list(args.style), "mask": args.mask or []}
-    found |= {"style-mask": [path for path in args.style_mask or [] if path != "-"], "init": start}
+    found |= {"style-mask": args.style_mask or [], "init": start}
     found |= {"strength-map": [args.strength_map] if args.strength_map else [], "palette": [palette] if palette else []}
     return {kind: paths for kind, paths in found.items() if paths}
 
 
 def check(args) -> None:
     """Raise if flags that are good one by one do not go together."""
-    count = len(args.style)
+    _check_counts(args, len(args.style))
+    if args.mask and args.style_mix:
+        raise argparse.ArgumentTypeError("--style-mix must not go with --mask, got both: --mask-weights says how much")
+    if args.mask_weights and not args.mask:
+        raise argparse.ArgumentTypeError("--mask-weights must go with --mask, got no masks: add --mask FILE")
+    if args.style_mix == "ramp" and len(args.style) == 1:
+        raise argparse.ArgumentTypeError("--style-mix ramp must have several styles, got 1: name another STYLE")
+    if args.colour == "only":
+        _check_only(args)
+
+
+@contextlib.contextmanager
+def fetched(args):
+    """For a while, pictures that are named by addresses on the web are files, which the arguments name instead."""
+    from nst_jax import fetch
+
+    known: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="nst-jax-") as folder:
+
+        def local(name):
+            if not isinstance(name, str) or not fetch.remote(name):
+                return name
+            if name not in known:
+                os.mkdir(place := os.path.join(folder, str(len(known))))
+                known[name] = str(fetch.picture(name, place))
+            return known[name]
+
+        for name in PICTURES:
+            given = getattr(args, name, None)
+            setattr(args, name, [*map(local, given)] if isinstance(given, list) else local(given))
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            text = functools.reduce(lambda text, pair: text.replace(*pair[::-1]), known.items(), str(error))
+            if text == str(error):
+                raise
+            raise (OSError if isinstance(error, OSError) else ValueError)(text) from error
+
+
+def _check_only(args):
+    """Raise if flags about painting go with colours alone, which paint nothing."""
+    for flag in PAINTED:
+        if getattr(args, flag):
+            name = "--" + flag.replace("_", "-")
+            raise argparse.ArgumentTypeError(f"{name} must not go with --colour only, which paints nothing: leave it")
+    if args.style_mix == "ramp":
+        raise argparse.ArgumentTypeError("--style-mix must be shares with --colour only, got ramp: write 2,1")
+
+
+def _check_counts(args, count):
+    """Raise unless there is one value, or file, for each style."""
     if args.mask and len(args.mask) not in (1, count):
         raise argparse.ArgumentTypeError(
             f"--mask must be one file or {count}, one for each style, got {len(args.mask)}"
         )
-    if args.mask and len(args.mask) == 1 and args.style_mix:
-        raise argparse.ArgumentTypeError("--style-mix must not go with --mask, got both: --mask-weights says how much")
     for flag in ("style_mix", "style_scale", "mask_weights", "style_mask"):
         given = getattr(args, flag)
         if given and given != "ramp" and len(given) != count and not (flag == "style_scale" and len(given) == 1):
             name = "--" + flag.replace("_", "-")
-            raise argparse.ArgumentTypeError(f"{name} must have {count} values, one for each style, got {len(given)}")
-    if args.mask_weights and not args.mask:
-        raise argparse.ArgumentTypeError("--mask-weights must go with --mask, got no masks: add --mask FILE")
+            many = "1 value" if count == 1 else f"{count} values, one for each style"
+            raise argparse.ArgumentTypeError(f"{name} must have {many}, got {len(given)}")
 
 
 def read(args, recipe) -> Sources:
@@ -74,8 +125,7 @@ def read(args, recipe) -> Sources:
     from nst_jax import images
 
     known = files(args, recipe)
-    limit = args.max_pixels or images.MAX_PIXELS
-    load, picture = (functools.partial(f, max_pixels=limit) for f in (images.load, images.read))
+    load, picture = (functools.partial(f, max_pixels=_most(args)) for f in (images.load, images.read))
 
     def one(kind):
         return load(known[kind][0]) if kind in known else None
@@ -100,16 +150,59 @@ def job(args, recipe, sources: Sources):
     if recipe.size is None and args.size is None:
         recipe = recipe._replace(size=content.shape[:2])
     shape = images.fitted(content.shape, recipe.size, edge=recipe.edge)
+    check_shape(shape, args)
     content = images.crop(content, shape)
     plan = colour.palette(sources.palette) if sources.palette is not None else colour.MODES.get(args.colour)
     pictures = [ground(style, "stylise")[0] for style in sources.styles]
     before, pictures = plan.prepared(content, pictures) if plan else (content, pictures)
     regions = regions_of(args, sources, pictures, content.shape[:2], alpha)
-    _say_if_small(regions, recipe, shape)
+    recipe = recipe.times(style=_loudest(args))
+    _check_styles(regions, recipe, shape, _most(args))
+    _say_if_small(args, regions, recipe, shape)
     made = painting.Job(before, regions, recipe, shape, sources.start, args.seed)
     original = functools.partial(images.resize, content)
     finish = (lambda image: plan.finished(image, original(image.shape[:2]))) if plan else (lambda image: image)
     return made, finish, extras(args, sources.content, alpha, shape)
+
+
+def _most(args) -> int:
+    from nst_jax import images
+
+    return args.max_pixels or images.MAX_PIXELS
+
+
+def _loudest(args) -> float:
+    """What guides, which end at 1, leave to the recipe: the largest of the masks' weights, where it is above 1."""
+    return max(1.0, *args.mask_weights or [1.0])
+
+
+def check_shape(shape, args) -> None:
+    """Raise now if a picture of this shape is too large for us, or is more than the file that it goes into can hold."""
+    from nst_jax import images
+
+    (h, w), most = shape, _most(args)
+    if h * w > most:
+        raise ValueError(f"picture must hold at most {most:,} pixels, got {w}×{h}: lower --size or raise --max-pixels")
+    suffix = os.path.splitext(args.output)[1].lower()
+    writer = images.SUFFIXES[suffix]
+    if max(shape) > writer.longest:
+        raise ValueError(f"picture in {suffix} must be at most {writer.longest} px long, got {w}×{h}: write a .png")
+    if args.bits != 8 and "bits" not in writer.holds:
+        raise ValueError(f"picture in {suffix} must have 8 bits, got --bits {args.bits}: write a .png or .tif")
+
+
+def _check_styles(found, recipe, shape, most):
+    """Raise now if a style would be enlarged beyond what a picture may hold."""
+    from nst_jax import images
+    from nst_jax import paint as painting
+
+    edge = images.EDGES[recipe.edge](*shape)
+    for style in (style for region in found for style in region.styles):
+        known = style.image.shape
+        h, w = images.fitted(known, painting._edge(recipe, style, known, edge), edge=recipe.edge)
+        if h * w > most:
+            got = f"got {w}×{h}: lower --style-scale or --style-size"
+            raise ValueError(f"style must hold at most {most:,} pixels, {got}")
 
 
 def ground(picture, alpha: str):
@@ -129,11 +222,14 @@ def regions_of(args, sources: Sources, pictures, shape, alpha):
     from nst_jax.losses import Region
 
     styles = _styles(args, sources, pictures)
-    strength = None if sources.strength is None else _guide(sources.strength, shape, args.strength_map)
+    whole = sources.content.image.shape[:2]
+    strength = sources.strength
+    if strength is not None:
+        strength = _guide(regions.grey(sources.strength), whole, shape, args.strength_map)
     if alpha is not None:
         alpha = images.crop(alpha, shape)
         strength = alpha if strength is None else strength * alpha
-    guides = _guides(args, sources.masks, len(styles), shape)
+    guides = _guides(args, sources.masks, whole, shape)
     if guides is None:
         return (Region(tuple(styles), strength),)
     return regions.each(styles, guides, strength)
@@ -157,34 +253,37 @@ def _styles(args, sources, pictures):
     return [Style(image, weight, guide, scale) for image, weight, guide, scale in rows]
 
 
-def _guide(mask, shape, name):
+def _guide(guide, whole, shape, name):
+    """A guide over the whole content, cropped as the content is."""
     from nst_jax import images, regions
 
-    return regions.checked(images.crop(regions.grey(mask), shape), shape, os.path.basename(name))
+    return images.crop(regions.checked(guide, whole, os.path.basename(name)), shape)
 
 
-def _guides(args, masks, count, shape):
-    from nst_jax import images, regions
+def _guides(args, masks, whole, shape):
+    from nst_jax import regions
 
+    count = len(args.style)
     if args.style_mix == "ramp":
         return regions.ramp(count, shape)
     if not masks:
         return None
-    if len(masks) == 1 and count > 1:
-        coded = regions.coded(masks[0], count)
-        guides = [regions.checked(images.crop(guide, shape), shape, os.path.basename(args.mask[0])) for guide in coded]
-    else:
-        guides = [_guide(mask, shape, name) for mask, name in zip(masks, args.mask, strict=True)]
-    return [guide * weight for guide, weight in zip(guides, args.mask_weights or [1.0] * count, strict=True)]
+    one = len(masks) == 1 and count > 1
+    each = regions.coded(masks[0], count) if one else map(regions.grey, masks)
+    names = args.mask * count if one else args.mask
+    guides = [_guide(guide, whole, shape, name) for guide, name in zip(each, names, strict=True)]
+    weights = args.mask_weights or [1.0] * count
+    return [guide * (weight / _loudest(args)) for guide, weight in zip(guides, weights, strict=True)]
 
 
-def _say_if_small(found, recipe, shape):
+def _say_if_small(args, found, recipe, shape):
     """Say which regions are smaller than a position of the deepest layer: little of their style will be seen."""
     from nst_jax import images, regions, vgg19
 
     deepest = max(map(vgg19.stride, recipe.style), default=1)
+    meant = [weight == 0 for weight in args.mask_weights or [1.0] * len(found)]
     for i, region in enumerate(found):
-        if region.guide is not None and regions.small(images.resize(region.guide, shape), deepest):
+        if region.guide is not None and not meant[i] and regions.small(images.resize(region.guide, shape), deepest):
             print(
                 f"region {i + 1}: smaller than one position of the deepest layer, {deepest}×{deepest} px",
                 file=sys.stderr,

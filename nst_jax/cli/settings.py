@@ -79,7 +79,7 @@ def customised(args) -> recipes.Recipe:
 
 def _layers(asked, known):
     """Layers asked for; one without a weight at the recipe's own, or at that of its first layer."""
-    first = next(iter(known.values()))
+    first = next(iter(known.values()), 1.0)
     return {layer: known.get(layer, first) if weight is None else weight for layer, weight in asked.items()}
 
 
@@ -115,7 +115,7 @@ def written(args, job) -> dict[str, str]:
     found = {}
     for flag in runs.FLAGS:
         value = getattr(args, flag.replace("-", "_"), None)
-        if value is not None and not (flag == "init" and not starts.named(value)):
+        if value is not None and value is not False and not (flag == "init" and not starts.named(value)):
             found[flag] = typed(flag, value)
     if getattr(args, "minutes", None):  # the plan that was made is what a repetition follows
         found["ladder"] = ",".join(f"{stage.size}:{stage.steps}" for _, stage in paint.stages(job))
@@ -126,7 +126,9 @@ def written(args, job) -> dict[str, str]:
 
 
 def typed(flag: str, value) -> str:
-    """A flag's value as it would be typed."""
+    """A flag's value as it would be typed; one without a value is there, or not."""
+    if value is True:
+        return "yes"
     if flag == "size" and isinstance(value, tuple):
         return f"{value[1]}x{value[0]}"
     if flag == "ladder":

@@ -15,7 +15,7 @@ def run(args):
     from nst_jax import embedded, runs
 
     record = runs.parsed(embedded.read(args.result), name=args.result)
-    print(json.dumps(record, ensure_ascii=False, indent=1) if args.json else described(record))
+    print(json.dumps(record, indent=1) if args.json else described(record))
 
 
 def described(record) -> str:

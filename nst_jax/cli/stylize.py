@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from nst_jax.cli import control, failed, follow, settings, values
+from nst_jax.cli import control, failed, follow, report, settings, values
 
 
 def arguments(parser):
@@ -37,34 +37,44 @@ def common(parser):
     parser.add_argument("--seed", metavar="N", type=values.seed, default=0, help="of random starts (default: 0)")
     parser.add_argument("--minutes", metavar="X", type=values.positive, help="as many steps as fit into this time")
     parser.add_argument("--log", metavar="FILE", type=values.log, help="write losses as lines of JSON")
+    parser.add_argument("--report", metavar="DIR", help="write there how it went, as a page that opens anywhere")
 
 
 def run(args):
     control.check(args)
     recipe = settings.customised(args)
+    with control.fetched(args):
+        return done(args, recipe)
+
+
+def done(args, recipe) -> int:
+    """What flags ask for, every file of it at hand."""
+    report.check(args)
     folder = steps_folder(args, recipe)
     known = control.files(args, recipe)
     check_apart(args, recipe, [path for paths in known.values() for path in paths], folder)
     sources = control.read(args, recipe)
     if args.colour == "only":
-        return recoloured(args, sources)
+        return recoloured(args, recipe, sources, known)
     job, finish, extras = control.job(args, recipe, sources)
-    _check_shape(job.shape, args)
     _say_scaling(job)
     return paint(args, job, follow.Result(args.output, finish, extras, known), folder=folder)
 
 
-def recoloured(args, sources) -> int:
+def recoloured(args, recipe, sources, known) -> int:
     """The photograph in the styles' colours; nothing is painted."""
-    from nst_jax import colour, images
+    from nst_jax import colour, images, runs
 
     content, alpha = control.ground(sources.content, args.alpha)
     styles = [control.ground(style, "stylise")[0] for style in sources.styles]
-    if args.size:
-        content = images.resize(images.crop(content, shape := images.fitted(content.shape, args.size)), shape)
-    extras = control.extras(args, sources.content, alpha, content.shape[:2])
-    weights = args.style_mix if isinstance(args.style_mix, list) else None
-    images.save(args.output, colour.recoloured(content, styles, weights=weights), extras=extras)
+    size = recipe.size if args.size or args.ladder else None  # a recipe's own is for painting
+    shape = images.fitted(content.shape, size, edge=recipe.edge)
+    control.check_shape(shape, args)
+    content = images.resize(images.crop(content, shape), shape)
+    record = {"versions": runs.versions(), "recipe": recipe.name, "flags": settings.written(args, None)}
+    record["inputs"] = {kind: runs.files(paths) for kind, paths in known.items()}
+    extras = control.extras(args, sources.content, alpha, shape)._replace(text=runs.text(record))
+    images.save(args.output, colour.recoloured(content, styles, weights=args.style_mix), extras=extras)
     print(f"{args.output}: recoloured, nothing painted")
     return 0
 
@@ -95,7 +105,7 @@ def made(folder: pathlib.Path) -> pathlib.Path:
 def check_apart(args, recipe, needed, folder):
     """Raise if a file that is written is one that is read, or is written twice."""
     taken = {os.path.realpath(path) for path in (*needed, args.weights) if path}
-    written = [path for path in (args.output, args.log) if path]
+    written = [path for path in (args.output, args.log, *report.files(args)) if path]
     if folder:
         total = recipe.steps(512)
         steps = range(args.save_every, total + 1, args.save_every)
@@ -105,19 +115,6 @@ def check_apart(args, recipe, needed, folder):
         if not taken.isdisjoint({real, os.path.realpath(path)}):
             raise ValueError(f"output must not be a file that the run needs, got {path!r} twice: choose another name")
         taken.add(real)
-
-
-def _check_shape(shape, args):
-    """Raise now if a picture of this shape is too large for us, or for the file that it goes into."""
-    from nst_jax import images
-
-    (h, w), most = shape, args.max_pixels or images.MAX_PIXELS
-    if h * w > most:
-        raise ValueError(f"picture must hold at most {most:,} pixels, got {w}×{h}: lower --size or raise --max-pixels")
-    suffix = os.path.splitext(args.output)[1].lower()
-    longest = images.SUFFIXES[suffix].longest
-    if max(shape) > longest:
-        raise ValueError(f"picture in {suffix} must be at most {longest} px long, got {w}×{h}: write a .png")
 
 
 def _say_scaling(job):
@@ -137,10 +134,10 @@ def _say_scaling(job):
 
 def paint(args, job, result: follow.Result, *, folder=None) -> int:
     """Do a job, follow it, and save what comes out."""
-    from nst_jax import families, vgg19
+    from nst_jax import families, runs, vgg19
     from nst_jax import paint as painting
 
-    begun = time.perf_counter()
+    begun, story = time.perf_counter(), report.begun(args, result)
     recipe, params, fitted = families.fitted(
         job.recipe, vgg19.load(args.weights), activations=vgg19.activations(args.weights)
     )
@@ -148,13 +145,15 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
     head = follow.head(args, job, result.inputs)
+    runs.text(head, room=runs.ROOM)  # now, and not after the run
     follow.say(head, fitted)
     steps = sum(count for *_, count in head["ladder"])
     store = follow.storing(made(folder) if folder else None, args.save_every, steps)
-    run = painting.frames(params, job, every=follow.chunk(args.save_every))
+    run = story.following(painting.frames(params, job, every=follow.chunk(args.save_every)), head)
     with follow.log(args.log, **head) as record:
         last, error = follow.follow(run, steps=steps, record=record, store=store)
     result.save(last, job.shape, head)
+    story.write(last)
     if error:
         return failed(error, more=f"; the picture after {last.step} steps is in {args.output}")
     print(f"{args.output}: painted in {last.step} steps, {time.perf_counter() - begun:.0f} s")
