@@ -48,7 +48,7 @@ def levels(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
         one = im.info.get("transparency")
         alpha = np.uint16(65535) * (whole != np.array(one, int)).any(-1) if isinstance(one, tuple) else None
     opaque = alpha is None or alpha.min() == 65535
-    return whole[..., :3], None if opaque else np.divide(alpha, 65535, dtype=np.float32)
+    return whole[..., :3], None if opaque or alpha is None else np.divide(alpha, 65535, dtype=np.float32)
 
 
 def _half(im, family, order):

@@ -81,7 +81,7 @@ def load(path, *, size=None, edge="long", max_pixels=MAX_PIXELS) -> np.ndarray:
     if alpha is not None:
         image = 1 + (image - 1) * alpha[..., None]
     shape = fitted(image.shape, size, edge=edge)
-    return resize(crop(image, shape) if np.ndim(size) else image, shape)
+    return resize(crop(image, shape) if isinstance(size, (tuple, list)) else image, shape)
 
 
 def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
@@ -94,7 +94,7 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     if not 0 <= low <= high <= white:  # only float and 32-bit files can; NaN comes here too
         got = f"got {low:g} to {high:g} in {_name(path)}"
         raise ValueError(f"pixels must lie in 0 to {white}, {got}: rescale them")
-    _check_edges(*pixels.shape[:2], f"in {_name(path)}")
+    _check_edges(pixels.shape[0], pixels.shape[1], f"in {_name(path)}")
     image = np.divide(pixels, white, dtype=np.float32)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
@@ -138,7 +138,7 @@ def resize(image, shape) -> np.ndarray:
     resized = np.empty((h, w, *image.shape[2:]), np.float32)
     for channel in np.ndindex(image.shape[2:]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., *channel]))
-        resized[..., *channel] = plane.resize((w, h), Resampling.BICUBIC)
+        resized[..., *channel] = np.asarray(plane.resize((w, h), Resampling.BICUBIC))
     return resized
 
 
@@ -252,7 +252,7 @@ def _pillow(path, max_pixels):
 def _refusal(path, error, max_pixels):
     """What is wrong with a file, on one line, from what Pillow raised."""
     if isinstance(error, Image.DecompressionBombError):
-        got = f"got {int(re.search(r'[0-9]+', str(error))[0]):,} in {_name(path)}"
+        got = f"got {int(re.findall(r'[0-9]+', str(error))[0]):,} in {_name(path)}"
         return f"picture must hold at most {max_pixels:,} pixels, {got}: raise --max-pixels"
     if isinstance(error, Image.UnidentifiedImageError):
         return f"file must be a picture ({', '.join(_KINDS)}), got {_name(path)}: convert it to PNG or JPEG"

@@ -31,7 +31,7 @@ def run(args):
 
     content, style = _drawn(args.content, args.size), _drawn(args.style, args.size)
     folder = stylize.made(pathlib.Path(args.output))
-    inputs = {"content": [folder / f"{args.content}.png"], "style": [folder / f"{args.style}.png"]}
+    inputs = {"content": [str(folder / f"{args.content}.png")], "style": [str(folder / f"{args.style}.png")]}
     images.save(inputs["content"][0], content)
     images.save(inputs["style"][0], style)
     content, style = (images.load(path) for (path,) in inputs.values())  # as they will be read by whoever tries again

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nst_jax.samples.sheet import Sheet, colour, mix, noise, profile, smooth
@@ -28,7 +30,7 @@ def paint(sheet: Sheet) -> np.ndarray:
     return light * (1 + np.clip(0.0002 * sheet.unit * shade, -0.03, 0.03))[..., None]
 
 
-def _wash(sheet: Sheet, light, inside, pigment, grain, seed, *, load=1.0, edge=0.012, wet=0.0) -> np.ndarray:
+def _wash(sheet: Sheet, light, inside, pigment, grain, seed, *, load: Any = 1.0, edge=0.012, wet=0.0) -> np.ndarray:
     """A wash of pigment where `inside` (units) is positive: it pools at its edge and in hollows."""
     ragged = inside + 0.010 * noise(sheet, seed, 14, octaves=4) + 0.0015 * grain
     body = smooth(-wet, wet + 0.0025, ragged)
