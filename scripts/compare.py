@@ -1,4 +1,4 @@
-"""python scripts/compare.py -o comparison gatys-notebook crowson-2023 nst-jax → comparison/sheet.jpg and table.md.
+"""python scripts/compare.py -o comparison gatys-notebook crowson-2023 nst-jax → comparison/*.png, sheet.jpg, table.md.
 
 Runs recipes on the drawn samples at one size and judges every result under the same four numbers, of real VGG19: how
 far its content is (relative squared error at relu4_2), how far its style is as Gram matrices and as Gaussians
@@ -74,6 +74,7 @@ def main():
             lines.append(f"| {' × '.join(names)} | {name} | {numbers} |")
             print(lines[-1], flush=True)
             rows[-1].append(picture)
+            images.save(args.output / f"{'-'.join(names)}-{name.replace(':', '-')}.png", picture)
     images.save(
         args.output / "sheet.jpg", report.sheet(rows, columns=["content", "style", *(n for n, _ in args.recipes)])
     )
