@@ -25,13 +25,14 @@ LABEL = 0.048  # a label's height, of the axes'
 
 
 def sheet(rows: Sequence[Sequence], *, columns: Sequence[str] = (), names: Sequence[str] = (), cell=256) -> np.ndarray:
-    """Pictures in rows, each as large as fits a cell's width, labelled above columns and beside rows: [h, w, 3].
+    """Pictures in rows, each as large as fits a square cell, labelled above columns and beside rows: [h, w, 3].
 
     None leaves a place empty.
     """
     size = max(12, cell // 14)
     font = ImageFont.load_default(size)
-    heights = [max(_tall(picture, cell) for picture in row if picture is not None) for row in rows]
+    shown = [[None if picture is None else _thumbnail(picture, cell) for picture in row] for row in rows]
+    heights = [max((picture.height for picture in row if picture), default=0) for row in shown]
     left = GAP + (max(round(font.getlength(name)) for name in names) + GAP if names else 0)
     top = GAP + (size + GAP if columns else 0)
     wide = left + max(map(len, rows)) * (cell + GAP)
@@ -39,24 +40,20 @@ def sheet(rows: Sequence[Sequence], *, columns: Sequence[str] = (), names: Seque
     pen = ImageDraw.Draw(page)
     for i, text in enumerate(columns):
         pen.text((left + i * (cell + GAP) + cell / 2, GAP), text, INK, font, anchor="ma")
-    for y, (row, high) in enumerate(zip(rows, heights, strict=True)):
+    for y, (row, high) in enumerate(zip(shown, heights, strict=True)):
         if names:
             pen.text((left - GAP, top + high / 2), names[y], INK, font, anchor="rm")
         for x, picture in enumerate(row):
-            if picture is not None:
-                page.paste(
-                    _thumbnail(picture, cell), (left + x * (cell + GAP), top + (high - _tall(picture, cell)) // 2)
-                )
+            if picture:
+                aside = left + x * (cell + GAP) + (cell - picture.width) // 2
+                page.paste(picture, (aside, top + (high - picture.height) // 2))
         top += high + GAP
     return np.asarray(page, np.float32) / 255
 
 
-def _tall(picture, cell) -> int:
-    return round(cell * picture.shape[0] / picture.shape[1])
-
-
 def _thumbnail(picture, cell):
-    return _levels(images.resize(picture, (_tall(picture, cell), cell)))
+    long = max(picture.shape[:2])
+    return _levels(images.resize(picture, [max(1, round(cell * n / long)) for n in picture.shape[:2]]))
 
 
 def _levels(picture):
@@ -103,7 +100,7 @@ def _columns(records):
     names = {name: None for frame in frames for name in frame if name not in ("step", "seconds")}
     terms = {name: np.array([frame.get(name, 0.0) for frame in frames], np.float64) for name in names}
     terms = {name: np.where(line > 0, line, np.nan) for name, line in terms.items() if (line > 0).any()}
-    ladder: Sequence = next((record["ladder"] for record in records if "ladder" in record), ())
+    ladder: list = next((record["ladder"] for record in records if "ladder" in record), [])
     ends = np.cumsum([count for *_, count in ladder], dtype=int)
     stages = [(f"{w}×{h}", end - count, end) for (w, h, count), end in zip(ladder, ends, strict=True)]
     return np.array([frame["step"] for frame in frames]), terms, stages
@@ -210,8 +207,9 @@ def _mp4(path, levels, lengths):
     write = _extra("imageio_ffmpeg", "video").write_frames
     stream = write(os.fspath(path), size, fps=FPS, quality=8, macro_block_size=2)
     stream.send(None)
-    for picture, length in zip(levels, lengths, strict=True):
-        for _ in range(max(1, round(FPS * length))):
+    times = np.diff(np.rint(FPS * np.cumsum([0, *lengths])).astype(int))
+    for picture, count in zip(levels, times, strict=True):
+        for _ in range(count):
             stream.send(picture.crop((0, 0, *size)).tobytes())
     stream.close()
 

@@ -15,6 +15,15 @@ from nst_jax.cli import follow
 
 CURVES, SHEET, RUN, PAGE = FILES = ("curves.png", "sheet.jpg", "run.webp", "index.html")
 SMALL, LARGE = 512, 1600  # px: long edges of pictures on the page, and of the result
+PARTS = {
+    "settings": "The recipe as it was used",
+    "flags": "What was asked for",
+    "terms": "Losses at the end",
+    "inputs": "Files",
+    "network": "Network",
+    "versions": "Versions",
+}
+ALL = "-"  # a style mask that is none
 KEPT = 32  # moments of a run at most, a power of two
 
 # Nothing is fetched and nothing runs, whatever the names of files say.
@@ -48,8 +57,10 @@ header p { margin: .4rem 0 2rem; color: var(--quiet) }
 figure { margin: 0 }
 img { display: block; max-width: 100%; border-radius: 4px }
 .hero img { width: 100%; max-height: 88vh; object-fit: contain; object-position: left }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; align-items: end }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1.5rem; align-items: end }
+.card { max-width: 30rem }
 .cards img, .run img { width: 100% }
+.cards img { max-height: 20rem; object-fit: contain; object-position: left bottom }
 .run { max-width: 40rem }
 figcaption { margin-top: .5rem; font-size: .875rem; color: var(--quiet); overflow-wrap: anywhere }
 figcaption b { color: var(--ink); font-weight: 600 }
@@ -77,6 +88,7 @@ class Story(NamedTuple):
     folder: pathlib.Path | None
     result: follow.Result
     sources: list[Source]
+    more: list[str]  # flags that repeat it, besides those that name its sources
     begun: float
     records: list[dict]  # as in a log: the head, then one for each frame
     moments: dict[int, Any]  # frame's number: (step, small picture), evenly over the run
@@ -112,7 +124,7 @@ class Story(NamedTuple):
         images.save(self.folder / SHEET, self.sheet(painting))
         frames = [*self.finished(last.step, _small(painting, SMALL).shape), _small(painting, SMALL)]
         report.animation(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
-        self.folder.joinpath(PAGE).write_text(self.page(painting), "utf-8", "replace")
+        self.folder.joinpath(PAGE).write_text(self.page(painting, self.folder), "utf-8", "replace")
         print(f"report:   {self.folder / PAGE}", file=sys.stderr)
 
     def used(self) -> list[Source]:
@@ -140,8 +152,8 @@ class Story(NamedTuple):
                 image = self.result.finish(follow.np_image(images.resize(picture, shape)))
                 yield image if alpha is None else 1 + (image - 1) * images.resize(alpha, shape)[..., None]
 
-    def page(self, painting) -> str:
-        """The whole of it as HTML that needs nothing else."""
+    def page(self, painting, folder: pathlib.Path) -> str:
+        """The whole of it as HTML that needs nothing else, with the pictures of this folder in it."""
         from nst_jax import report
 
         head, last = self.records[0], self.records[-1]
@@ -149,8 +161,8 @@ class Story(NamedTuple):
         parts = [_figure(report.address(_small(painting, LARGE)), "hero")]
         cards = [_figure(report.address(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
         parts += ["<h2>Made of</h2>", f'<div class="cards">{"".join(cards)}</div>']
-        parts += ["<h2>On the way</h2>", _figure(_address(self.folder / RUN), "run")]
-        parts += ["<h2>How it went</h2>", _figure(_address(self.folder / CURVES), "curves")]
+        parts += ["<h2>On the way</h2>", _figure(_address(folder / RUN), "run")]
+        parts += ["<h2>Losses</h2>", _figure(_address(folder / CURVES), "curves")]
         parts += ["<h2>Again</h2>", f"<pre>{html.escape(self.command())}</pre>"]
         parts += ["<h2>Settings</h2>", _table(head | done)]
         title, lead = html.escape(os.path.basename(self.result.path)), html.escape(self.lead())
@@ -175,7 +187,7 @@ class Story(NamedTuple):
         words = ["nst-jax", "rerun", _word(name)]
         for kind, paths in self.result.inputs.items():
             words += [f"--{kind}", *(_word(os.path.basename(path)) for path in paths)]
-        return shlex.join([*words, "-o", f"again{suffix}"])
+        return shlex.join([*words, *self.more, "-o", f"again{suffix}"])
 
 
 def check(args) -> None:
@@ -193,15 +205,17 @@ def begun(args, result: follow.Result) -> Story:
     from nst_jax import images
     from nst_jax.cli import stylize
 
-    story = Story(None, result, [], time.perf_counter(), [], {})
+    story = Story(None, result, [], [], time.perf_counter(), [], {})
     if not args.report:
         return story
     check(args)
     folder, limit = stylize.made(pathlib.Path(args.report)), getattr(args, "max_pixels", None) or images.MAX_PIXELS
     for kind, paths in result.inputs.items():
-        for path in paths:
+        for path in (path for path in paths if path != ALL):
             image = follow.np_image(_small(images.load(path, max_pixels=limit), SMALL))
             story.sources.append(Source(kind, os.path.basename(path), image))
+    story.more.extend(["--weights", _word(os.path.basename(args.weights))] if args.weights else [])
+    story.more.extend(["--keep-metadata"] if getattr(args, "keep_metadata", False) else [])
     return story._replace(folder=folder)
 
 
@@ -220,7 +234,7 @@ def _small(image, edge):
 
 def _word(name):
     """A file's name that is not taken for a flag."""
-    return f"./{name}" if name.startswith("-") else name
+    return f"./{name}" if name.startswith("-") and name != ALL else name
 
 
 def _address(path):
@@ -241,10 +255,9 @@ def _table(record) -> str:
     }
     record = record | {"ladder": sizes, "inputs": files}
     parts = [[_row(key, value) for key, value in record.items() if not isinstance(value, dict)]]
-    for key, value in record.items():
-        if isinstance(value, dict):
-            title = f'<tr><th colspan="2">{html.escape(key.capitalize())}</th></tr>'
-            parts.append([title, *(_row(name, each) for name, each in value.items())])
+    for key, title in PARTS.items():
+        rows = [_row(name, value) for name, value in record[key].items()]
+        parts.append([f'<tr><th colspan="2">{title}</th></tr>', *rows])
     return "<table>" + "".join(f"<tbody>{''.join(rows)}</tbody>" for rows in parts) + "</table>"
 
 
