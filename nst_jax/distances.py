@@ -7,7 +7,6 @@ A map is [h', w', c], an image [h, w, 3]; r counts regions. A content distance i
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -52,9 +51,9 @@ def moments(f, guide=None) -> Moments:
         outer = jnp.matmul(flat.T, flat, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
         return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], outer[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
-    weighted = g[:, :, None] * flat[None]
-    outer = jnp.einsum("rnc,nd->rcd", weighted, flat, precision=lax.Precision.HIGHEST)
-    return Moments(g.sum(1), weighted.sum(1), outer)
+    weighted = [row[:, None] * flat for row in g]  # a product each: on CPU a batched one is eighty times slower
+    outer = jnp.stack([jnp.matmul(x.T, flat, precision=lax.Precision.HIGHEST) for x in weighted])
+    return Moments(g.sum(1), jnp.stack([x.sum(0) for x in weighted]), outer)
 
 
 def normalised(m: Moments) -> Moments:
@@ -126,8 +125,7 @@ def wasserstein(m: Moments, t: Moments) -> Array:
     )  # maps may have less rank than channels
     floor = ridge[:, None, None] * jnp.eye(channels, dtype=ridge.dtype)[None]
     a, b = _covariance(m) + floor, _covariance(t) + floor
-    factors = jnp.matmul(jnp.linalg.cholesky(b).swapaxes(1, 2), jnp.linalg.cholesky(a), precision=lax.Precision.HIGHEST)
-    cross = jax.vmap(roots.nuclear)(factors)
+    cross = jnp.stack([roots.cross(x, y) for x, y in zip(a, b, strict=True)])
     spread = jnp.trace(a + b, axis1=1, axis2=2) - 2 * cross
     return (jnp.square(m.total - t.total).sum(1) + spread) / channels
 
