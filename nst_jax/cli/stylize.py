@@ -146,9 +146,9 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
     head = follow.head(args, job, result.inputs)
     runs.text(head, room=runs.ROOM)  # now, and not after the run
-    follow.say(head, fitted)
     steps = sum(count for *_, count in head["ladder"])
     store = follow.storing(made(folder) if folder else None, args.save_every, steps)
+    follow.say(head, fitted)
     run = story.following(painting.frames(params, job, every=follow.chunk(args.save_every)), head)
     with follow.log(args.log, **head) as record:
         last, error = follow.follow(run, steps=steps, record=record, store=store)
