@@ -345,13 +345,13 @@ _ALL = [
 OURS = CROWSON._replace(
     name="nst-jax",
     source="ours, chosen by looking: docs/default-recipe.md",
-    content={"relu4_2": 0.003},
+    content={"relu4_2": 0.006},
     schedule=rising(160, 80),
     variation=12800.0,
     family="caffe",
     settings={"learning_rate": 0.04, "b1": 0.9, "b2": 0.99},
     keep=("clamped", "averaged:0.97"),
-    differs="crowson-2023 on the Caffe network, its content weight a fifth, its rate twice, its steps a sixth.",
+    differs="crowson-2023 on the Caffe network, its content weight 0.4 times, its rate twice, its steps a sixth.",
 )
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [OURS, *_ALL]}
