@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from nst_jax.cli import values
 
 PICTURES = ("content", "style", "mask", "style_mask", "strength_map", "init", "palette")  # arguments that name files
-PAINTED = ("style_scale", "style_size", "mask", "mask_weights", "style_mask", "strength_map", "minutes", "save_every")
+PAINTED = (
+    "style_scale",
+    "style_size",
+    "mask",
+    "mask_weights",
+    "style_mask",
+    "strength_map",
+    "minutes",
+    "save_every",
+    "log",
+    "report",
+)
 COLOURS = "style, content-luminance, match-chol, match-pca, match-sym, palette:IMAGE or only"
 
 
@@ -85,12 +96,14 @@ def fetched(args):
             return known[name]
 
         for name in PICTURES:
-            given = getattr(args, name, None)
-            setattr(args, name, [*map(local, given)] if isinstance(given, list) else local(given))
+            if given := getattr(args, name, None):
+                setattr(args, name, [*map(local, given)] if isinstance(given, list) else local(given))
         try:
             yield
         except (ValueError, OSError) as error:
-            text = functools.reduce(lambda text, pair: text.replace(*pair[::-1]), known.items(), str(error))
+            text = str(error)
+            for name, path in known.items():  # say what was asked for, not where it lies for a while
+                text = text.replace(path, name)
             if text == str(error):
                 raise
             raise (OSError if isinstance(error, OSError) else ValueError)(text) from error

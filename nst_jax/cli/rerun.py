@@ -6,11 +6,13 @@ nst-jax rerun painting.png --content town.jpg --style night.jpg -o again.png
 import argparse
 import contextlib
 import io
+import os
 import sys
 
-from nst_jax.cli import values
+from nst_jax.cli import control, values
 
 FILES = ("mask", "style-mask", "strength-map", "init")
+MOST = {"steps": 1_000_000, "memory": 1_000, "linesearch_steps": 1_000}  # what a stranger's settings may ask for
 
 
 def arguments(parser):
@@ -22,38 +24,70 @@ def arguments(parser):
     for name in FILES:
         add(f"--{name}", metavar="FILE", nargs="+", help="as it was used, where it was")
     add("--palette", metavar="FILE", nargs=1, help="as it was used, where it was")
+    add("--keep-metadata", action="store_true", help="the content's ICC profile and EXIF, where they were kept")
     add("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
     add("--log", metavar="FILE", type=values.log, help="write losses as lines of JSON")
 
 
 def run(args):
-    from nst_jax import embedded, runs, vgg19
-    from nst_jax.cli import follow
+    from nst_jax import embedded, runs
 
     record = runs.parsed(embedded.read(args.result), name=args.result)
-    given = {name: getattr(args, name.replace("-", "_")) or [] for name in (*FILES, "palette")}
-    given |= {"content": [args.content], "style": args.style}
-    for kind, paths in given.items():
-        runs.same(record, kind, [path for path in paths if path != "-"])
+    for path in (args.output, args.log):
+        if path and os.path.realpath(path) == os.path.realpath(args.result):
+            raise ValueError(f"output must not be the result itself, got {path!r}: choose another name")
+    with control.fetched(args):
+        given = {name: getattr(args, name.replace("-", "_")) or [] for name in (*FILES, "palette")}
+        given |= {"content": [args.content], "style": args.style}
+        for kind, paths in given.items():
+            runs.same(record, kind, paths)
+        parsed = again(record, args, given)
+        _say_changes(record, args)
+        try:
+            return parsed.run(parsed)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"settings must be ones that go together, got: {error}") from None
+
+
+def _say_changes(record, args):
+    from nst_jax import runs, vgg19
+    from nst_jax.cli import follow
+
     now = {"versions": runs.versions(), "device": follow.device(), "network": vgg19.info(args.weights)}
     for change in runs.changes(record, now):
-        print(f"changed:  {change}: the picture may differ in small things", file=sys.stderr)
-    parsed = again(record, args, given)
-    return parsed.run(parsed)
+        print(f"changed:  {change}: the picture may differ", file=sys.stderr)
+    if "keep-metadata" in record["flags"] and not args.keep_metadata:
+        print("changed:  profile and EXIF were kept, are left out: --keep-metadata keeps them", file=sys.stderr)
 
 
 def again(record, args, given) -> argparse.Namespace:
     """The arguments of `stylize` that made a record, parsed as if they had been typed."""
     from nst_jax import cli, runs
 
-    flags = [f"--colour=palette:{given['palette'][0]}" if f == "--colour=palette" else f for f in runs.flags(record)]
+    flags = runs.flags(record)
+    if ("--colour=palette" in flags) != bool(given["palette"]):
+        raise ValueError("settings must be ones that go together, got a palette without its colours, or the opposite")
+    flags = [f"--colour=palette:{given['palette'][0]}" if flag == "--colour=palette" else flag for flag in flags]
     for name in FILES:
         flags += [f"--{name}", *given[name]] if given[name] else []
     for name in ("weights", "log"):
         flags += [f"--{name}", value] if (value := getattr(args, name)) else []
+    flags += ["--keep-metadata"] if args.keep_metadata else []
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return cli.parser().parse_args(["stylize", *flags, "-o", args.output, "--", args.content, *args.style])
+            typed = ["stylize", *flags, "-o", args.output, "--", args.content, *args.style]
+            return bounded(cli.parser().parse_args(typed))
     except SystemExit:
-        raise ValueError(f"settings must be ones that stylize takes, got {said.getvalue().splitlines()[-1]}") from None
+        why = runs.plain(said.getvalue().splitlines()[-1].partition("error: ")[2], most=300)
+        raise ValueError(f"settings must be ones that stylize takes, got: {why}") from None
+
+
+def bounded(parsed: argparse.Namespace) -> argparse.Namespace:
+    """These arguments, unless they ask for more than a stranger's settings may."""
+    asked = {name: getattr(parsed, name) or 0 for name in MOST}
+    asked["steps"] = max(asked["steps"], sum(steps or 0 for _, steps in parsed.ladder or []))
+    for name, value in asked.items():
+        if value > MOST[name]:
+            raise ValueError(f"settings must ask for at most {MOST[name]} {name.replace('_', ' ')}, got {value}")
+    return parsed
