@@ -77,14 +77,14 @@ def at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
 
     def styled(style):
         known = np.asarray(style.image)
-        size = images.fitted(known.shape, _edge(job.recipe, style, known.shape, scale), edge=job.recipe.edge)
+        size = images.fitted(known.shape, style_edge(job.recipe, style, known.shape, scale), edge=job.recipe.edge)
         return style._replace(image=images.resize(known, size), guide=_resized(style.guide, size), scale=1.0)
 
     regions = tuple(Region(tuple(map(styled, r.styles)), _resized(r.guide, shape)) for r in job.regions)
     return jnp.asarray(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
 
 
-def _edge(recipe, style, known, content: int) -> int:
+def style_edge(recipe, style, known, content: int) -> int:
     """How long a style's edge is beside a content of this edge, as its recipe says."""
     if isinstance(recipe.style_size, int):
         return recipe.style_size

@@ -574,6 +574,8 @@ WRONG = [
     (TWO, ("--colour", "palette:grey.png"), 1, r"palette must be a picture of several colours, got a grey one: choose"),
     (TWO, ("--colour", "only", "--mask", "coded.png"), 2, r"--mask must not go with --colour only, which paints"),
     (TWO, ("--colour", "only", "--minutes", "1"), 2, r"--minutes must not go with --colour only"),
+    (TWO, ("--colour", "only", "--log", "new.jsonl"), 2, r"--log must not go with --colour only"),
+    (TWO, ("--colour", "only", "--report", "new"), 2, r"--report must not go with --colour only"),
     (TWO, ("--colour", "only", "--style-mix", "ramp"), 2, r"--style-mix must be shares with --colour only, got ramp"),
     (TWO, ("--alpha", "drop"), 2, r"argument --alpha: invalid choice: 'drop'"),
     (TWO, ("--bits", "12"), 2, r"argument --bits: must be 8 or 16, got '12'"),
@@ -653,3 +655,36 @@ def test_texture_and_reconstruction_are_painted(run, tmp_path):
         assert (code, said.startswith(f"{out}: painted in 2 steps")) == (0, True), err
         assert images.load(out).shape[:2] == shape
     assert not os.path.exists("out.png")
+
+
+# Files in any place of a command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "town.png night.png wave.png -o out.png --mask left.png right.png",
+        "town.png -o out.png night.png wave.png --mask left.png right.png",
+        "-o out.png --mask left.png right.png -- town.png night.png wave.png",
+        "--mask left.png right.png -o out.png town.png night.png wave.png",
+        "--mask left.png right.png --style-mask - - -o out.png town.png night.png wave.png",
+    ],
+)
+def test_files_are_told_apart(words):
+    args = cli.parser().parse_args(["stylize", *words.split()])
+    assert (args.content, args.style, args.mask) == ("town.png", [*TWO], ["left.png", "right.png"])
+    assert args.output == "out.png"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "town.png night.png -o out.png wave.png",
+        "--mask left.png right.png town.png night.png -o out.png",
+        "-o o.png t.png",
+    ],
+)
+def test_files_that_cannot_be_told_apart_are_refused(run, words):
+    code, _, err = run("stylize", *words.split())
+    assert code == 2
+    assert re.search(r"error: (unrecognized arguments: wave\.png|the following arguments are required: .*STYLE)", err)

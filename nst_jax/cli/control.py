@@ -11,18 +11,12 @@ from typing import Any, NamedTuple
 from nst_jax.cli import values
 
 PICTURES = ("content", "style", "mask", "style_mask", "strength_map", "init", "palette")  # arguments that name files
+# fmt: off
 PAINTED = (
-    "style_scale",
-    "style_size",
-    "mask",
-    "mask_weights",
-    "style_mask",
-    "strength_map",
-    "minutes",
-    "save_every",
-    "log",
+    "style_scale", "style_size", "mask", "mask_weights", "style_mask", "strength_map", "minutes", "save_every", "log",
     "report",
 )
+# fmt: on
 COLOURS = "style, content-luminance, match-chol, match-pca, match-sym, palette:IMAGE or only"
 
 
@@ -212,7 +206,7 @@ def _check_styles(found, recipe, shape, most):
     edge = images.EDGES[recipe.edge](*shape)
     for style in (style for region in found for style in region.styles):
         known = style.image.shape
-        h, w = images.fitted(known, painting._edge(recipe, style, known, edge), edge=recipe.edge)
+        h, w = images.fitted(known, painting.style_edge(recipe, style, known, edge), edge=recipe.edge)
         if h * w > most:
             got = f"got {w}×{h}: lower --style-scale or --style-size"
             raise ValueError(f"style must hold at most {most:,} pixels, {got}")
