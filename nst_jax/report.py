@@ -7,6 +7,7 @@ import base64
 import importlib
 import io
 import os
+import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -203,15 +204,18 @@ def _pages(path, levels, lengths, **options: Any):
 
 
 def _mp4(path, levels, lengths):
-    size = [n - n % 2 for n in levels[0].size]  # H.264 halves its planes of colour
-    write = _extra("imageio_ffmpeg", "video").write_frames
-    stream = write(os.fspath(path), size, fps=FPS, quality=8, macro_block_size=2)
-    stream.send(None)
+    """H.264 by ffmpeg, started without a fork of our own: JAX has threads, and a fork among them may stand still."""
+    width, height = (n - n % 2 for n in levels[0].size)  # H.264 halves its planes of colour
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {FPS} -i -".split()
+    film = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-movflags", "+faststart"]
+    program = _extra("imageio_ffmpeg", "video").get_ffmpeg_exe()
     times = np.diff(np.rint(FPS * np.cumsum([0, *lengths])).astype(int))
-    for picture, count in zip(levels, times, strict=True):
-        for _ in range(count):
-            stream.send(picture.crop((0, 0, *size)).tobytes())
-    stream.close()
+    pictures = [picture.crop((0, 0, width, height)).tobytes() for picture in levels]
+    argv = [program, "-v", "error", "-y", *source, *film, os.path.abspath(path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        _, said = process.communicate(b"".join(x * int(n) for x, n in zip(pictures, times, strict=True)))
+    if process.returncode:
+        raise OSError(f"film must be written, got from ffmpeg: {said.decode(errors='replace').strip()[:200]}")
 
 
 ANIMATIONS = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}

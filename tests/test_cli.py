@@ -580,9 +580,18 @@ def environment(**more):
     return os.environ | {"PYTHONPATH": path, "COLUMNS": "100", "TERM": "xterm"} | more
 
 
+# A shell without job control starts what runs in its background deaf to Ctrl-C, and so all that this starts.
+HEARS = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nst_jax.cli import main
+sys.exit(main())
+"""
+
+
 def started(studio, tmp_path, *flags, **options):
     """A `stylize` in a process of its own, whose stderr is read line by line."""
-    argv = [sys.executable, "-m", "nst_jax", "stylize", studio / "town.png", studio / "night.png", "-o", "out.png"]
+    argv = [sys.executable, "-c", HEARS, "stylize", studio / "town.png", studio / "night.png", "-o", "out.png"]
     argv += ["--weights", studio / "narrow.h5", *QUICK, *flags]
     return subprocess.Popen(argv, cwd=tmp_path, env=environment(), text=True, **options)
 

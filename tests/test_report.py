@@ -448,7 +448,7 @@ def test_what_a_report_lacks_is_said_before_the_run(studio, tmp_path, capsys, mo
     assert refused("--report", tmp_path / "file") == (1, said)
     code, said = refused("--report", tmp_path / "r", "--colour", "only")
     assert code == 2
-    assert said.endswith("--report must go with painting, got --colour only: leave one of them out")
+    assert said.endswith("--report must not go with --colour only, which paints nothing: leave it")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     said = "nst-jax: matplotlib must be installed, got none: pip install 'nst-jax[plot]'"
     assert refused("--report", tmp_path / "r") == (1, said)
