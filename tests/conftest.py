@@ -80,3 +80,19 @@ def compilations():
     jax.monitoring.register_event_duration_secs_listener(heard)
     yield seen
     jax.monitoring.unregister_event_duration_listener(heard)
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+    from nst_jax import cli
+
+    def call(*argv):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(word) for word in argv])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call

@@ -46,19 +46,10 @@ def studio(tmp_path_factory, narrow):
 
 
 @pytest.fixture
-def run(studio, monkeypatch, capsys):
+def run(command, monkeypatch, studio):
     """Runs a command in the studio: (exit code, stdout, stderr)."""
     monkeypatch.chdir(studio)
-
-    def call(*argv):
-        capsys.readouterr()
-        try:
-            code = cli.main([str(word) for word in argv])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return call
+    return command
 
 
 @pytest.fixture
