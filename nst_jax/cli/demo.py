@@ -10,8 +10,8 @@ import pathlib
 from nst_jax import recipes
 from nst_jax.cli import follow, stylize, values
 
-STEPS = 150
-RECIPE = recipes.get(recipes.DEFAULT)._replace(schedule=recipes.listed((128, 100), (256, 50)))  # two sizes to compile
+STEPS = 120
+RECIPE = recipes.get(recipes.DEFAULT)._replace(schedule=recipes.listed((128, 80), (256, 40)))  # two sizes to compile
 
 
 def arguments(parser):
