@@ -297,10 +297,10 @@ def test_a_plan_for_some_minutes_is_followed_again(paint, again, monkeypatch):
     assert len(record["ladder"]) == 2
 
 
-@pytest.mark.parametrize("command", ["texture", "reconstruct"])
-def test_textures_and_reconstructions_are_made_again(run, again, tmp_path, command):
+@pytest.mark.parametrize("name", ["texture", "reconstruct"])
+def test_textures_and_reconstructions_are_made_again(run, again, tmp_path, name):
     path = tmp_path / "result.png"
-    assert run(command, "town.png", "-o", path, "--weights", "narrow.h5", *BRIEF, "--size", "64x48")[0] == 0
+    assert run(name, "town.png", "-o", path, "--weights", "narrow.h5", *BRIEF, "--size", "64x48")[0] == 0
     code, err, out = again(path, styles=("town.png",))
     assert code == 0, err
     np.testing.assert_array_equal(levels(out), levels(path))
