@@ -189,6 +189,8 @@ def features(
     image = jnp.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide by its white")
     widths, convs = shape_of(params)
     names = {layer: canonical(layer, convs=convs) for layer in layers}
     deepest = max(map(stride, names.values()), default=1)

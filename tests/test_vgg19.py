@@ -425,3 +425,8 @@ def test_an_input_convention_that_is_none(file, name, value):
 
 def test_a_file_without_the_input_convention(file):
     edited(file, lambda opened: opened.attrs.__delitem__("mean"))
+
+
+def test_whole_numbers_are_refused(narrow):
+    with pytest.raises(ValueError, match=r"image must be floats in \[0, 1\], got uint8: divide by its white"):
+        vgg19.features(narrow, np.zeros((32, 32, 3), np.uint8), ["relu1_1"])
