@@ -7,6 +7,7 @@ A map is [h', w', c], an image [h, w, 3]; r counts regions. A content distance i
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -44,15 +45,27 @@ def _wide(x):
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def _product(a, b):
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
+
+
+@jax.custom_vjp
+def _outer(flat):
+    """Σxxᵀ; its gradient is one product, where autodiff takes one for each factor: [n, c] -> [c, c]."""
+    return _product(flat.T, flat)
+
+
+_outer.defvjp(lambda flat: (_outer(flat), flat), lambda flat, g: (_product(flat, g + g.T),))
+
+
 def moments(f, guide=None) -> Moments:
     """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
     flat = _wide(f.reshape(-1, f.shape[-1]))  # [n, c]
     if guide is None:
-        outer = jnp.matmul(flat.T, flat, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
-        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], outer[None])
+        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(flat)[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
     weighted = [row[:, None] * flat for row in g]  # a product each: on CPU a batched one is eighty times slower
-    outer = jnp.stack([jnp.matmul(x.T, flat, precision=lax.Precision.HIGHEST) for x in weighted])
+    outer = jnp.stack([_product(x.T, flat) for x in weighted])
     return Moments(g.sum(1), jnp.stack([x.sum(0) for x in weighted]), outer)
 
 

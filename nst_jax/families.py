@@ -2,7 +2,8 @@
 
 `caffe` is the original network, which Keras has too; `torchvision` was trained again on other inputs; `normalised` is
 caffe's with every filter scaled to a mean activation of one (Gatys et al. 2016, section 2), exactly the same network
-otherwise.
+otherwise. A network with taps answers in caffe's units; its filters cannot be scaled, so that for `normalised` recipes'
+weights are, by layer.
 """
 
 import functools
@@ -46,11 +47,15 @@ def normalised(params: Params, activations: Activations) -> Params:
     """The same network with each filter's mean activation scaled to one, the next layer's kernel making up for it."""
     out, before = {"input": params["input"]}, jnp.ones(3)
     for name in (name for name in vgg19.layers_of(vgg19.shape_of(params)[1]) if name.startswith("conv")):
-        mean = activations[name.replace("conv", "relu")].mean
-        scale = jnp.asarray(np.where(mean > 1e-4 * mean.max(), mean, 1.0))  # a filter that never answers stays as it is
+        scale = jnp.asarray(_means(activations[name.replace("conv", "relu")]))
         kernel = params[name]["kernel"] * before[None, None, :, None] / scale[None, None, None]
         out[name], before = {"kernel": kernel, "bias": params[name]["bias"] / scale}, scale
     return out
+
+
+def _means(activation):
+    """A filter's mean activation; one that never answers stays as it is."""
+    return np.where(activation.mean > 1e-4 * activation.mean.max(), activation.mean, 1.0)
 
 
 def of(params: Params) -> str:
@@ -66,7 +71,7 @@ def fitted(recipe: Recipe, params: Params, *, activations: Activations | None = 
     have = of(params)
     if recipe.family == have:
         return recipe, params, ""
-    if recipe.family == "normalised":
+    if recipe.family == "normalised" and not vgg19.taps(params):  # its projections mix the filters
         done = f"filters of the {have} network scaled to a mean activation of 1"
         return recipe, normalised(params, activations or measured(params)), done
     ratios = _ratios(params, activations, recipe.family)
@@ -83,5 +88,7 @@ def _ratios(params, activations, family: str) -> dict[str, float]:
         return {layer: CAFFE_TO_TORCHVISION for layer in layers if layer.startswith("relu")}
     theirs = vgg19.activations(vgg19.bundled_path())
     assert theirs is not None, "the bundled network is measured"
+    if family == "normalised":
+        return {n: float(np.sqrt(np.mean(a.square) / np.mean(a.square / _means(a) ** 2))) for n, a in theirs.items()}
     ours, theirs = magnitudes(activations or measured(params)), magnitudes(theirs)
     return {layer: ours[layer] / theirs[layer] for layer in ours}

@@ -8,7 +8,7 @@ whole, in windows or spread over devices. Images are [h, w, 3] in [0, 1]; a map 
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -128,12 +128,16 @@ def objective(loss: Loss) -> Callable[..., Array]:
 
 def _prepare(network, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    spatial = Spatial(network(params, picture, weights.content), _guides(regions, picture.shape[:2], weights))
-    per_region = []
-    for region in regions:
-        each = [measured(network, params, style, weights.style) for style in region.styles]
-        per_region.append(mixed(each, [style.weight for style in region.styles]))
-    return Targets(spatial, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *per_region))
+    spatial = Spatial(network(params, picture, weights.content), guides(regions, picture.shape[:2], weights.style))
+    return Targets(spatial, blended(regions, lambda style: measured(network, params, style, weights.style)))
+
+
+def blended(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
+    """What each region is painted after: the mixtures of its styles' normalised moments, {layer: [r, …]}."""
+    if not regions:
+        return {}
+    each = [mixed([*map(measure, r.styles)], [style.weight for style in r.styles]) for r in regions]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
 def measured(network, params, style: Style, layers) -> dict[str, Moments]:
@@ -143,11 +147,20 @@ def measured(network, params, style: Style, layers) -> dict[str, Moments]:
     return {layer: normalised(moments(f, None if guide is None else shrunk(guide, layer))) for layer, f in maps.items()}
 
 
-def _guides(regions, shape, weights) -> Guides:
+def summed(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
+    """`measured`, by a loss's `summarise`, which may never hold a whole map; only the layers' names count."""
+    known = None if style.guide is None else jnp.asarray(style.guide)[None]
+    over = Guides() if known is None else Guides(style={layer: shrunk(known, layer) for layer in layers})
+    summary = summarise(params, jnp.asarray(style.image), Spatial({}, over), Weights({}, layers))
+    return {layer: normalised(m) for layer, m in summary.style.items()}
+
+
+def guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
+    """How much each position of these layers counts for each region."""
     if all(region.guide is None for region in regions):
         return Guides()
     whole = jnp.stack([jnp.ones(shape) if r.guide is None else jnp.asarray(r.guide) for r in regions])
-    return Guides(style={layer: shrunk(whole, layer) for layer in weights.style})
+    return Guides(style={layer: shrunk(whole, layer) for layer in layers})
 
 
 def _summarise(network, variation, params, image, spatial, weights) -> Summary:

@@ -222,24 +222,32 @@ def _last(path) -> str:
     return getattr(path[-1], "name", "")
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _advance(step, state, count, *args):
-    """`count` steps in one compiled loop: a shorter last one compiles nothing new."""
+def _looped(step, state, count, *args):
     shapes = jax.eval_shape(step, state, *args)[1]
     info = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
 
 
-def frames(step, state, *args, num_steps: int, every: int, done: int = 0) -> Iterator[tuple[int, Any, Info]]:
+advanced = jax.jit(_looped, static_argnums=0)
+"""(step, state, count, *args) -> (state, info): so many steps in one compiled loop, for all counts the same."""
+
+consumed = jax.jit(_looped, static_argnums=0, donate_argnums=1)
+"""`advanced` in the memory of the state that it is given, which is gone afterwards."""
+
+
+def frames(
+    step, state, *args, num_steps: int, every: int, done: int = 0, advance=advanced
+) -> Iterator[tuple[int, Any, Info]]:
     """Run a step; yield (steps run, state, info) at each multiple of `every` and at the end. Yielded states stay valid.
 
-    `done` steps of a longer run went before: multiples are counted from its beginning.
+    With `consumed` to advance, each is valid until the next one only. `done` steps of a longer run went before:
+    multiples are counted from its beginning.
     """
     if num_steps < 1 or every < 1:
         raise ValueError(f"num_steps and every must be at least 1, got {num_steps} and {every}")
     at = 0
     while at < num_steps:
         count = min(every - (done + at) % every, num_steps - at)
-        state, info = _advance(step, state, count, *args)
+        state, info = advance(step, state, count, *args)
         at += count
         yield at, state, info

@@ -19,11 +19,17 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import DTypeLike
 
+from nst_jax import winograd
+from nst_jax.winograd import correlate
+
 Params = Mapping[str, Mapping[str, Any]]
-"""{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}"""
+"""{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}
+
+`input` may also say where a picture ends whose last row was repeated below it: {"height": int}. Maps are zero there.
+"""
 
 
 class Activation(NamedTuple):
@@ -41,14 +47,9 @@ MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # the Caffe network's mean 
 STD = (1 / 255, 1 / 255, 1 / 255)
 
 
-def correlate(x, kernel):
-    """Convolution as networks mean it, zero padded: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 @jax.custom_vjp
 def conv(x, kernel):
-    """`correlate` whose gradient by x is a plain convolution: in a loop on CPU, three times as fast as autodiff's."""
+    """`correlate` whose gradient by x is a convolution too: in a loop on CPU, three times as fast as autodiff's."""
     return correlate(x, kernel)
 
 
@@ -59,7 +60,7 @@ def _conv_forward(x, kernel):
 def _conv_backward(saved, g):
     x, kernel = saved
     dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-    (dkernel,) = jax.vjp(lambda k: correlate(x, k), kernel)[1](g)  # XLA drops it unless somebody trains the network
+    (dkernel,) = jax.vjp(lambda k: winograd.plain(x, k), kernel)[1](g)  # XLA drops it unless a network is trained
     return dx, dkernel
 
 
@@ -103,43 +104,75 @@ PADDINGS = {"zeros": _plain, "replicate": _replicating}
 """How the first convolution sees the image's border; all others pad with zeros."""
 
 
-class VGG(nn.Module):
-    """The convolutional part of a VGG-shaped network, as far as its deepest map asked for."""
+def _ended(x, height):
+    """A map whose rows from `height` on are zero, as if the picture ended there; None for all of it."""
+    return x if height is None else jnp.where((jnp.arange(x.shape[1]) < height)[None, :, None, None], x, 0)
 
-    widths: tuple[int, ...]
-    convs: tuple[int, ...]
+
+class Block(nn.Module):
+    """Convolutions of one width and the pooling after them, as far as the maps wanted: [1, h, w, c] -> {name: map}."""
+
+    number: int
+    width: int
+    convs: int
     pool: Any
     first: Any
     wanted: frozenset[str]
+    height: int | None = None
 
     @nn.compact
     def __call__(self, x):
         out, convolve = {}, self.first
-        for block, (n, width) in enumerate(zip(self.convs, self.widths, strict=True), 1):
-            for i in range(1, n + 1):
-                name = f"conv{block}_{i}"
-                one = nn.Conv(width, (3, 3), name=name, dtype=x.dtype, conv_general_dilated=convolve)
-                x, convolve = one(x), _plain
-                out[name] = x
-                x = out[f"relu{block}_{i}"] = nn.relu(x)
-                if self.wanted <= out.keys():
-                    return out
-            x = out[f"pool{block}"] = self.pool(x)
+        for i in range(1, self.convs + 1):
+            name = f"{self.number}_{i}"
+            one = nn.Conv(self.width, (3, 3), name=f"conv{name}", dtype=x.dtype, conv_general_dilated=convolve)
+            x, convolve = _ended(one(x), self.height), _plain
+            out[f"conv{name}"] = x
+            x = out[f"relu{name}"] = nn.relu(x)
             if self.wanted <= out.keys():
-                return out
-        return out
+                break
+        else:
+            out[f"pool{self.number}"] = _ended(self.pool(x), self.height and self.height // 2)
+        return {name: out[name] for name in self.wanted}
 
 
 def init(key, *, widths: tuple[int, ...] = WIDTHS, convs: tuple[int, ...] = CONVS) -> Params:
     """Random parameters of a network of this shape; narrow ones make tests fast."""
-    module = VGG(widths, convs, POOLS["max"], _plain, frozenset(layers_of(convs)))
-    edge = 2 ** len(widths)
-    params = module.init(key, jnp.zeros((1, edge, edge, 3)))["params"]
-    return {**params, "input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
+    params: dict = {"input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
+    channels = 3
+    for block, (n, width) in enumerate(zip(convs, widths, strict=True), 1):
+        module = Block(block, width, n, POOLS["max"], _plain, frozenset([f"relu{block}_{n}"]))
+        params |= module.init(jax.random.fold_in(key, block), jnp.zeros((1, 1, 1, channels)))["params"]
+        channels = width
+    return params
 
 
 def shape_of(params: Params) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(widths, convolutions per block) of the network that these parameters are."""
+    """(widths, convolutions per block) of the network that these parameters are, or, where they have taps, stand for.
+
+    A network with taps answers in VGG19's units for all of its layers: losses and recipes know no other shape.
+    """
+    return (WIDTHS, CONVS) if taps(params) else _shape(params)
+
+
+def taps(params: Params) -> list[str]:
+    """Layers whose maps are projected into the units of VGG19, which this network stands for; of others none."""
+    return [name for name, layer in params.items() if "projection" in layer]
+
+
+def nearest(params: Params, layer: str) -> str:
+    """The map that answers for a layer: itself, or in a network with taps the nearest one of the same stride."""
+    name, ours = canonical(layer, convs=shape_of(params)[1]), taps(params)
+    if not ours:
+        return name
+    known = layers_of()
+    near = [tap for tap in ours if stride(tap) == stride(name)]
+    if not near:
+        raise ValueError(f"layer must be of the stride of one of {', '.join(ours)}, got {layer}: take VGG19 itself")
+    return min(near, key=lambda tap: (abs(known.index(tap) - known.index(name)), -known.index(tap)))
+
+
+def _shape(params):
     names = [name for name in params if name.startswith("conv")]
     blocks = max(int(name[4:].split("_")[0]) for name in names)
     convs = tuple(sum(name.startswith(f"conv{b}_") for name in names) for b in range(1, blocks + 1))
@@ -148,10 +181,11 @@ def shape_of(params: Params) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def layers_of(convs: tuple[int, ...] = CONVS) -> list[str]:
     """Names of all maps in the order in which the network computes them."""
-    names = []
-    for b, n in enumerate(convs, 1):
-        names += [f"{kind}{b}_{i}" for i in range(1, n + 1) for kind in ("conv", "relu")] + [f"pool{b}"]
-    return names
+    return [name for block, n in enumerate(convs, 1) for name in _layers_of_block(block, n)]
+
+
+def _layers_of_block(block, n):
+    return [f"{kind}{block}_{i}" for i in range(1, n + 1) for kind in ("conv", "relu")] + [f"pool{block}"]
 
 
 def canonical(layer: str, *, convs: tuple[int, ...] = CONVS) -> str:
@@ -173,6 +207,33 @@ def stride(layer: str) -> int:
     return 2**block if "pool" in layer else 2 ** (block - 1)
 
 
+def reach(layer: str, *, convs: tuple[int, ...] = CONVS) -> int:
+    """How many pixels beyond its own a position of a layer sees, on each side."""
+    names = layers_of(convs)
+    before = names[: names.index(canonical(layer, convs=convs)) + 1]
+    return sum(stride(name) for name in before if name.startswith("conv"))
+
+
+def _again(block):
+    """A block whose maps are not kept for its gradient but computed again from its input.
+
+    `jax.checkpoint` says the same; but XLA's CPU compiler sees through it and keeps them after all, unless the input
+    depends on the gradient that comes back.
+    """
+
+    @jax.custom_vjp
+    def run(params, x):
+        return block(params, x)
+
+    def backward(saved, g):
+        params, x = saved
+        late = sum((0 * leaf.ravel()[0] for leaf in jax.tree.leaves(g)), jnp.zeros((), x.dtype))
+        return jax.vjp(block, params, x + late.astype(x.dtype))[1](g)
+
+    run.defvjp(lambda params, x: (block(params, x), (params, x)), backward)
+    return run
+
+
 def features(
     params: Params,
     image,
@@ -181,18 +242,21 @@ def features(
     pool: str = "max",
     padding: str = "zeros",
     dtype: DTypeLike | None = None,
+    again: int = 0,
 ) -> dict[str, Array]:
     """Maps of the layers asked for, nothing deeper computed: [h, w, 3] -> {layer: [h', w', c]}.
 
-    `dtype` is what the convolutions compute in (bfloat16, say), None the image's own.
+    `dtype` is what the convolutions compute in (bfloat16, say), None the image's own. The first `again` blocks are
+    computed again on the way back: VGG19's first holds a quarter of what a gradient needs, for a twentieth of the work.
     """
     image = jnp.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide by its white")
-    widths, convs = shape_of(params)
-    names = {layer: canonical(layer, convs=convs) for layer in layers}
+    choice("pool", pool, POOLS)
+    choice("padding", padding, PADDINGS)
+    names = {layer: nearest(params, layer) for layer in layers}
     deepest = max(map(stride, names.values()), default=1)
     if min(image.shape[:2]) < deepest:
         raise ValueError(
@@ -200,19 +264,43 @@ def features(
         )
     mean, std = (jnp.asarray(params["input"][k], image.dtype)[None, None] for k in ("mean", "std"))
     x = ((image - mean) / std)[None].astype(dtype or image.dtype)
-    first = choice("padding", padding, PADDINGS)
-    network = VGG(widths, convs, choice("pool", pool, POOLS), first, frozenset(names.values()))
-    layers_only = {name: value for name, value in params.items() if name != "input"}
-    maps: Any = network.apply({"params": layers_only}, x)
-    return {layer: maps[name][0] for layer, name in names.items()}
+    if padding == "zeros":
+        x = _ended(x, params["input"].get("height"))
+    maps = _maps(params, x, set(names.values()), POOLS[pool], PADDINGS[padding], again)
+    return {layer: _projected(maps[name][0], params.get(name)) for layer, name in names.items()}
+
+
+def _projected(f, tap):
+    """A tap's map in VGG19's units: [h, w, c]; multiplied in two dimensions, which has a faster gradient."""
+    if tap is None or "projection" not in tap:  # a convolution of the layer's own name
+        return f
+    return (f.reshape(-1, f.shape[-1]) @ tap["projection"].astype(f.dtype)).reshape(f.shape)
+
+
+def _maps(params, x, wanted, pool, first, again) -> dict[str, Array]:
+    """The maps wanted, block by block: [1, h, w, 3] -> {name: [1, h', w', c]}."""
+    maps: dict[str, Any] = {}
+    height = params["input"].get("height")
+    for block, (n, width) in enumerate(zip(*reversed(_shape(params)), strict=True), 1):
+        if wanted <= maps.keys():
+            break
+        known = _layers_of_block(block, n)
+        here = wanted & {*known}
+        further = {known[-1]} if wanted - maps.keys() - here else set()
+        module = Block(block, width, n, pool, first, frozenset(here | further), height and height >> (block - 1))
+        own = {name: params[name] for name in known if name.startswith("conv") and name in params}
+        run: Any = _again(module.apply) if block <= again else module.apply
+        maps |= run({"params": own}, x)
+        x, first = maps.get(known[-1]), _plain
+    return maps
 
 
 @functools.cache
-def network(*, pool: str = "max", padding: str = "zeros", dtype: DTypeLike | None = None):
+def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, again=0):
     """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
     choice("pool", pool, POOLS)
     choice("padding", padding, PADDINGS)
-    return functools.partial(features, pool=pool, padding=padding, dtype=dtype)
+    return functools.partial(features, pool=pool, padding=padding, dtype=dtype, again=again)
 
 
 def choice(what: str, name: str, table: Mapping[str, Any]) -> Any:
@@ -294,7 +382,7 @@ def opened(path):
 def check(params: Params, source) -> None:
     """Raise unless these are the finite parameters of a VGG-shaped network."""
     try:
-        convs = shape_of(params)[1]
+        convs = _shape(params)[1]
     except (KeyError, ValueError):  # no convolution, or a block without its first
         found = ", ".join(params) or "nothing"
         raise ValueError(
@@ -313,6 +401,15 @@ def check(params: Params, source) -> None:
         if not all(np.isfinite(v).all() for v in layer.values()):
             raise ValueError(f"{name} of {source} must be finite, got NaN or infinity: fetch or convert the file again")
         channels = width
+    for name in taps(params):
+        _check_tap(params, name, source)
+
+
+def _check_tap(params, name, source):
+    value, width = params[name]["projection"], params.get(f"conv{name[4:]}", {"bias": ()})["bias"]
+    shape = (len(width),) * 2
+    if np.shape(value) != shape or not np.isfinite(value).all():
+        raise ValueError(f"{name} of {source} must have a finite projection {list(shape)}: make the file again")
 
 
 def _check_input(params, source):
@@ -340,9 +437,18 @@ def cache_path() -> pathlib.Path:
 
 def bundled_path() -> pathlib.Path:
     """The network that comes with the package: beside the modules in a wheel, beside the package in a checkout."""
+    return _beside("vgg19.h5")
+
+
+def fast_path() -> pathlib.Path:
+    """The small network that stands in for VGG19 at a ninth of the cost; it comes with the package too."""
+    return _beside("fast.h5")
+
+
+def _beside(name):
     package = pathlib.Path(__file__).parent
-    inside = package / "weights" / "vgg19.h5"
-    return inside if inside.exists() else package.parent / "weights" / "vgg19.h5"
+    inside = package / "weights" / name
+    return inside if inside.exists() else package.parent / "weights" / name
 
 
 def find(path=None) -> pathlib.Path:

@@ -334,7 +334,7 @@ def maps(pool="max", padding="zeros"):
 @pytest.fixture
 def shared_maps(monkeypatch):
     """Recipes' own losses over `maps`: which pooling and padding they ask for is theirs."""
-    monkeypatch.setattr(vgg19, "network", lambda *, pool, padding, dtype: maps(pool, padding))
+    monkeypatch.setattr(vgg19, "network", lambda *, pool, padding, **_: maps(pool, padding))
 
 
 def features(params, picture, pool, padding):

@@ -430,3 +430,22 @@ def test_a_file_without_the_input_convention(file):
 def test_whole_numbers_are_refused(narrow):
     with pytest.raises(ValueError, match=r"image must be floats in \[0, 1\], got uint8: divide by its white"):
         vgg19.features(narrow, np.zeros((32, 32, 3), np.uint8), ["relu1_1"])
+
+
+@pytest.mark.parametrize("again", [1, 3, 5])
+def test_blocks_computed_again_give_the_same_gradient(narrow, town, again):
+    def energy(image, network):
+        maps = network(narrow, image, ["relu1_1", "pool2", "relu4_2", "relu5_1"])
+        return sum(jnp.square(f).mean() for f in maps.values())
+
+    town = jnp.asarray(town)
+    step = jax.jit(jax.value_and_grad(energy), static_argnums=1)
+    value, grad = step(town, vgg19.network())
+    thrifty = step.lower(town, vgg19.network(again=again)).compile()
+    new, slope = thrifty(town)
+    assert new == value
+    np.testing.assert_allclose(slope, grad, rtol=1e-5, atol=1e-6 * float(jnp.abs(grad).max()))
+    kept = step.lower(town, vgg19.network()).compile().as_text().count(" convolution(")
+    assert thrifty.as_text().count(" convolution(") == kept + sum((2, 2, 4, 4, 1)[:again])  # and not kept after all
+    several = jax.vmap(jax.grad(energy), in_axes=(0, None))(jnp.stack([town, town]), vgg19.network(again=again))
+    np.testing.assert_allclose(several[1], grad, rtol=1e-4, atol=1e-5 * float(jnp.abs(grad).max()))

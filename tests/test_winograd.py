@@ -1,0 +1,61 @@
+"""Convolution with fewer multiplications: the numbers of the plain one, on CPUs only."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax import vgg19, winograd
+
+
+def drawn(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def difference(one, other):
+    return float(jnp.linalg.norm(one - other) / jnp.linalg.norm(other))
+
+
+@pytest.mark.parametrize("h", [1, 2, 3, 4, 5, 7, 8, 13])
+@pytest.mark.parametrize("w", [1, 6])
+def test_four_rows_at_a_time_are_the_plain_convolution(h, w):
+    x, kernel = drawn(0, 2, h, w, 5), drawn(1, 3, 3, 5, 7)
+    assert difference(winograd.by_fours(x, kernel), winograd.plain(x, kernel)) < 2e-6
+
+
+def test_its_six_products_are_exact_in_whole_numbers():
+    x, kernel = (jnp.round(10 * a) for a in (drawn(0, 1, 9, 6, 4), 24 * drawn(1, 3, 3, 4, 3)))
+    with jax.enable_x64(True):
+        x, kernel = jnp.asarray(np.asarray(x, np.float64)), jnp.asarray(np.asarray(kernel, np.float64))
+        np.testing.assert_allclose(winograd.by_fours(x, kernel), winograd.plain(x, kernel), rtol=1e-13, atol=1e-9)
+
+
+def test_large_layers_take_it_and_their_gradient_is_the_plain_ones():
+    x, kernel, g = drawn(0, 1, 11, 10, 64), drawn(1, 3, 3, 64, 128) / 24, drawn(2, 1, 11, 10, 128)
+    ours = jax.jit(lambda x: jax.vjp(vgg19.conv, x, kernel)[1](g)[0])
+    known = jax.jit(lambda x: jax.vjp(lambda x: winograd.plain(x, kernel), x)[1](g)[0])
+    assert ours.lower(x).as_text().count("stablehlo.convolution") == (6 if jax.default_backend() == "cpu" else 1)
+    assert difference(ours(x), known(x)) < 2e-6
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((64, 64), "float32"), ((64, 128), "bfloat16")])
+def test_small_layers_and_other_numbers_stay_plain(shape, dtype):
+    x, kernel = jnp.zeros((1, 8, 8, shape[0]), dtype), jnp.zeros((3, 3, *shape), dtype)
+    text = jax.jit(winograd.correlate).lower(x, kernel).as_text()
+    assert text.count("stablehlo.convolution") == 1
+
+
+@pytest.mark.parametrize(("platform", "count"), [("cpu", 6), ("cuda", 1), ("tpu", 1)])
+def test_only_cpus_take_it(platform, count):
+    x, kernel = jnp.zeros((1, 8, 8, 64)), jnp.zeros((3, 3, 64, 128))
+    exported = jax.export.export(jax.jit(winograd.correlate), platforms=[platform])(x, kernel)
+    assert exported.mlir_module().count("stablehlo.convolution") == count
+
+
+def test_a_batch_is_bit_for_bit_each_of_its_pictures():
+    x, kernel = drawn(0, 3, 1, 12, 10, 64), drawn(1, 3, 3, 64, 128)
+    many = jax.jit(jax.vmap(vgg19.conv, in_axes=(0, None)))(x, kernel)
+    each = [jax.jit(vgg19.conv)(one, kernel) for one in x]
+    if jax.default_backend() == "cpu":
+        np.testing.assert_array_equal(many, jnp.stack(each))
+    np.testing.assert_allclose(many, jnp.stack(each), rtol=1e-3, atol=1e-3)
