@@ -1,6 +1,9 @@
 """From pictures and a recipe to a painting: the core's functions, put together as a recipe says, coarse to fine."""
 
+import contextlib
 import functools
+import math
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,9 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nst_jax import families, images, losses, recipes, starts, transfer, vgg19
+from nst_jax import families, images, losses, plans, recipes, starts, transfer, vgg19
+from nst_jax import mesh as meshes
 from nst_jax.losses import Region
+from nst_jax.plans import Load, Machine, Plan
 from nst_jax.recipes import Recipe, Stage
+
+WHOLE, ANY = Plan(), Machine()
 
 
 class Job(NamedTuple):
@@ -26,22 +33,24 @@ class Job(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A run at one moment: steps done in all, the picture to show, its loss by name, and the last step's Info."""
+    """A run at one moment: steps done in all, the picture to show, its loss by name, the last Info, and the plan."""
 
     step: int
     image: Array
     terms: dict[str, Array]
     info: transfer.Info
+    plan: Plan | None = None
 
 
-def loss(recipe: Recipe, *, dtype=None) -> losses.Loss:
-    """The loss that a recipe's words name."""
-    return losses.loss(
-        vgg19.network(pool=recipe.pool, padding=recipe.padding, dtype=dtype),
+def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses.Loss:
+    """The loss that a recipe's words name, computed as a plan says."""
+    bound = losses.loss(
+        vgg19.network(pool=recipe.pool, padding=recipe.padding, dtype=dtype, again=plan.again),
         content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),
         style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
         variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
     )
+    return plans.applied(plan, bound if mesh is None else meshes.sharded(bound, mesh))
 
 
 WRAPPERS = {"best": transfer.best, "averaged": transfer.averaged}
@@ -106,20 +115,127 @@ def _terms(loss, image, params, targets, weights):
     return loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
 
 
-def frames(params, job: Job, *, every: int = 10) -> Iterator[Frame]:
+def load(params, job: Job, shape: tuple[int, int]) -> Load:
+    """What a step of this job works on at a stage's shape."""
+    widths, convs = vgg19.shape_of(params)
+    weights = job.recipe.weights(shape, widths=widths)
+    content, style = (
+        tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in (weights.content, weights.style)
+    )
+    image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    state = jax.eval_shape(solver(job.recipe, loss(job.recipe)).init, image)
+    styles = [np.shape(style.image) for region in job.regions for style in region.styles]
+    floats = 2 * image.size + math.prod(np.shape(job.content)) + sum(map(math.prod, styles))  # a frame, the content
+    held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
+    return Load(shape, params, content, style, guided, held)
+
+
+def planned(params, job: Job, shape: tuple[int, int], machine: Machine) -> Plan:
+    """How a stage of a job is computed on this machine."""
+    whole = load(params, job, shape)
+    if machine.mesh is not None:  # a device has its rows only
+        whole = whole._replace(shape=(-(-shape[0] // machine.mesh.shape["space"]), shape[1]))
+    return plans.chosen(whole, machine.memory or plans.total())
+
+
+def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
     """Paint, coarse to fine; yield a Frame after each `every` steps of a stage and at its end."""
-    bound = loss(job.recipe)
-    painter, state, done = solver(job.recipe, bound), None, 0
-    for shape, stage in stages(job):
-        content, regions = at(job, shape)
-        weights = job.recipe.weights(shape, widths=vgg19.shape_of(params)[0])
-        args = (params, _prepared(bound.prepare, params, content, regions, weights), weights)
-        state = painter.init(begun(job, content, regions)) if state is None else transfer.carried(painter, state, shape)
-        run = transfer.frames(painter.step, state, *args, num_steps=stage.steps, every=every, done=done)
-        for step, state, info in run:  # the last state goes on to the next stage
-            image = jnp.clip(painter.picture(state), 0, 1)
-            yield Frame(done + step, image, _terms(bound, image, *args), info)
+    state, done = None, 0
+    runs = [_Run(params, job, shape, planned(params, job, shape, machine), machine) for shape, _ in stages(job)]
+    for run, after, (shape, stage) in zip(runs, [*runs[1:], None], stages(job), strict=True):
+        scene = at(job, shape)
+        args, painter = run.arguments(scene), run.painter
+        state = painter.init(begun(job, *scene)) if state is None else transfer.carried(painter, state, shape)
+        del scene  # at full size its pictures are as large as a state's
+        state = run.placed(state)
+        followed = _persistent(run, args, state, range(done, done + stage.steps), every)
+        for frame, state in _ahead(after, followed):  # noqa: B007, the last state goes on to the next stage
+            yield frame
         done += stage.steps
+
+
+def _ahead(run: "_Run | None", frames):
+    """The same frames, while the next stage's programs are compiled; they are found done when they are called."""
+    compiling = None
+    if run and not run.plan.window and not run.machine.mesh:  # windows run far longer than they compile
+        compiling = threading.Thread(target=run.compiled)
+    for number, frame in enumerate(frames):
+        if compiling and number == 0:  # this stage's own are compiled now
+            compiling.start()
+        yield frame
+    if compiling:
+        compiling.join()
+
+
+class _Run(NamedTuple):
+    """One stage of a job, and how it is computed."""
+
+    params: Any
+    job: Job
+    shape: tuple[int, int]
+    plan: Plan
+    machine: Machine
+
+    @property
+    def loss(self):
+        return loss(self.job.recipe, plan=self.plan, dtype=self.machine.dtype, mesh=self.machine.mesh)
+
+    @property
+    def painter(self):
+        return solver(self.job.recipe, self.loss)
+
+    def arguments(self, scene):
+        """(params, targets, weights)"""
+        weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
+        return self.params, _prepared(self.loss.prepare, self.params, *scene, weights), weights
+
+    def placed(self, state):
+        """A state where the run goes on."""
+        return state if self.machine.mesh is None else meshes.placed(state, self.machine.mesh)
+
+    def compiled(self):
+        """Compile what this stage will call; whatever is wrong will be raised when it is called."""
+        with contextlib.suppress(Exception):
+            weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
+            known = self.params, *at(self.job, self.shape), weights
+            _prepared.lower(self.loss.prepare, *known).compile()
+            args = self.params, jax.eval_shape(self.loss.prepare, *known), weights
+            image, painter = jax.ShapeDtypeStruct((*self.shape, 3), jnp.float32), self.painter
+            transfer.consumed.lower(painter.step, jax.eval_shape(painter.init, image), 1, *args).compile()
+            _terms.lower(self.loss, image, *args).compile()
+
+    def frames(self, args, state, steps: range, every):
+        """(Frame, state) after each `every` steps and at the end."""
+        painter, bound = self.painter, self.loss
+        count = {"num_steps": len(steps), "every": every, "done": steps.start}
+        run = transfer.frames(painter.step, state, *args, **count, advance=transfer.consumed)
+        for step, state, info in run:
+            image = jnp.clip(painter.picture(state), 0, 1)
+            image = image if self.machine.mesh is None else meshes.collected(image, self.machine.mesh)
+            yield Frame(steps.start + step, image, _terms(bound, image, *args), info, self.plan), state
+
+
+def _persistent(run: _Run, args, state, steps: range, every):
+    """The frames of a run, which goes on in smaller windows where a device's memory ends against all plans."""
+    while True:
+        kept = _copied(state)
+        try:
+            followed = run.frames(args, state, steps, every)
+            for frame, state in followed:
+                yield frame, state
+                kept, steps = _copied(state), range(frame.step, steps.stop)
+            return
+        except jax.errors.JaxRuntimeError as error:
+            if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+        run = run._replace(plan=plans.smaller(run.plan, load(run.params, run.job, run.shape)))
+        args, state = run.arguments(at(run.job, run.shape)), run.placed(jax.device_put(kept))
+
+
+def _copied(state):
+    """A state's copy on the host; none where that is the device, or has a part only: it raises nothing there."""
+    return None if jax.default_backend() == "cpu" or jax.process_count() > 1 else jax.device_get(state)
 
 
 def begun(job: Job, content, regions: Sequence[Region]) -> Array:
@@ -129,7 +245,9 @@ def begun(job: Job, content, regions: Sequence[Region]) -> Array:
     return starts.make(job.recipe.start, jax.random.key(job.seed), content, regions[0].styles[0].image)
 
 
-def stylize(content, *styles, recipe: str | Recipe = recipes.DEFAULT, params=None, seed: int = 0) -> Array:
+def stylize(
+    content, *styles, recipe: str | Recipe = recipes.DEFAULT, params=None, seed: int = 0, machine: Machine = ANY
+) -> Array:
     """The content painted after one or several styles, at its own size: [h, w, 3] in [0, 1], all of them.
 
     Without `params`, the network that `vgg19.find` finds; a recipe for another family is fitted to it.
@@ -137,5 +255,5 @@ def stylize(content, *styles, recipe: str | Recipe = recipes.DEFAULT, params=Non
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     recipe, params, _ = families.fitted(recipe, vgg19.load() if params is None else params)
     job = Job(content, losses.everywhere(*styles), recipe, content.shape[:2], seed=seed)
-    *_, last = frames(params, job, every=10**9)
+    *_, last = frames(params, job, every=10**9, machine=machine)
     return last.image

@@ -1,0 +1,310 @@
+"""Several devices and several processes do what one does. Their work is in meshes.py."""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import meshes
+import numpy as np
+import pytest
+
+from nst_jax import cli, losses, mesh
+from nst_jax.cli import devices, launch
+
+HERE = pathlib.Path(__file__).parent
+PATIENCE = 300  # seconds, for two busy cores
+EVEN, ODD = meshes.HEIGHTS
+
+
+def command(*argv):
+    return [sys.executable, str(HERE / "meshes.py"), *map(str, argv)]
+
+
+def surroundings(**more):
+    known = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    paths = os.pathsep.join([str(HERE), str(HERE.parent)])
+    return known | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"} | more
+
+
+# Eight devices
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory):
+    """What eight devices, which are this one cut up, say of themselves."""
+    out = tmp_path_factory.mktemp("eight") / "eight.json"
+    fast = "--xla_backend_optimization_level=0"  # to compile
+    env = surroundings(XLA_FLAGS=f"--xla_force_host_platform_device_count=8 {fast}")
+    subprocess.run(command("eight", out), env=env, check=True, timeout=2 * PATIENCE)
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("shape", ["data=8", "space=8", "data=2,space=4"])
+@pytest.mark.parametrize("height", [EVEN, ODD])
+def test_a_mesh_gives_one_devices_gradient(eight, shape, height):
+    assert eight[f"{shape} {height}"]["relative"] < 1e-5
+
+
+@pytest.mark.parametrize("name", ["masks", "recomputed", "wasserstein", "lbfgs", "painted"])
+def test_rows_may_be_spread_whatever_the_loss_and_the_solver(eight, name):
+    assert eight[name]["relative"] < 1e-5
+
+
+@pytest.mark.parametrize("height", [EVEN, ODD])
+def test_each_device_holds_its_rows_features_only(eight, height):
+    said, whole = eight[f"space=8 {height}"], height * meshes.WIDTH * meshes.CHANNELS
+    image = (height + 64) * meshes.WIDTH * 3
+    assert said["kinds"]["collective-permute"] > 10
+    assert max(said["gathered"], default=0) <= image, "features are gathered"
+    assert said["largest"] < whole / 2
+    assert said["memory"] < said["of one"] / 3
+    assert said["held"] == ["P('space',)"], "the content's maps are whole on every device"
+
+
+def test_runs_tell_each_other_nothing(eight):
+    assert eight[f"data=8 {ODD}"]["kinds"] == {}
+
+
+# Meshes
+
+
+def test_a_mesh_takes_all_devices():
+    assert mesh.made().shape == {"data": 1, "space": 1}
+    with pytest.raises(ValueError, match=r"places as there are devices, 1, got data=4 × space=2 = 8: write data=1"):
+        mesh.made(data=4, space=2)
+
+
+@pytest.mark.parametrize(
+    ("count", "runs", "height", "shape"),
+    [
+        (8, 1, 4000, (1, 8)),
+        (8, 1, 300, (1, 4)),
+        (8, 1, 40, (1, 1)),
+        (8, 8, 300, (8, 1)),
+        (8, 20, 300, (8, 1)),
+        (8, 3, 300, (2, 4)),
+        (6, 4, 1000, (3, 2)),
+    ],
+)
+def test_runs_are_spread_first_and_rows_where_shares_are_long(monkeypatch, count, runs, height, shape):
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * count)
+    assert tuple(mesh.automatic(runs=runs, height=height).shape.values()) == shape
+
+
+def test_one_device_changes_nothing():
+    loss = losses.loss()
+    assert mesh.sharded(loss, mesh.made()) is loss
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("data=4,space=2", {"data": 4, "space": 2}), ("space=8", {"space": 8}), ("data=1", {"data": 1})]
+)
+def test_a_mesh_is_written(text, found):
+    assert devices.layout(text) == found
+
+
+@pytest.mark.parametrize("text", ["8", "data=0", "rows=2", "data=2,data=2", "data", "data=x"])
+def test_a_mesh_that_makes_no_sense_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be"):
+        devices.layout(text)
+
+
+# Processes
+
+
+def parsed(*argv):
+    parser = argparse.ArgumentParser()
+    devices.arguments(parser)
+    return parser.parse_args(argv)
+
+
+SURROUNDINGS = {
+    "SLURM": {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"},
+    "Open MPI": {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1", "OMPI_COMM_WORLD_SIZE": "2"},
+    "Kubernetes": {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "1"},
+}
+
+
+@pytest.mark.parametrize("kind", SURROUNDINGS)
+def test_processes_that_belong_together_are_found(monkeypatch, kind):
+    monkeypatch.setattr(devices, "_installed", lambda package: package == "kubernetes")
+    assert not devices.several(parsed())
+    for name, value in SURROUNDINGS[kind].items():
+        monkeypatch.setenv(name, value)
+    assert devices.several(parsed())
+    assert not devices.several(parsed("--processes", "1")), "this one alone"
+
+
+def test_one_task_of_slurm_is_not_several(monkeypatch):
+    for name, value in {"SLURM_STEP_NODELIST": "node1", "SLURM_NTASKS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert not devices.several(parsed())
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (
+            ["--processes", "2", "--process", "2", "--coordinator", "a:1"],
+            "--process must be below --processes 2, got 2",
+        ),
+        (
+            ["--processes", "2", "--process", "1"],
+            "processes must know of each other, got nothing found: add --coordinator",
+        ),
+        (["--coordinator", "a:1", "--process", "1"], "add --processes"),
+    ],
+)
+def test_processes_are_told_of_each_other(argv, text):
+    with pytest.raises(argparse.ArgumentTypeError, match=text):
+        devices.run(parsed(*argv), lambda args: 0)
+
+
+def test_one_picture_is_not_several_runs():
+    with pytest.raises(argparse.ArgumentTypeError, match=r"more runs than there are, 1, got data=4: write space=8"):
+        devices.chosen(parsed("--mesh", "data=4,space=2"))
+    assert devices.chosen(parsed()) is None, "one device"
+
+
+def test_alone_a_command_runs_here():
+    assert devices.run(parsed(), lambda args: 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "log", "text"),
+    [
+        (signal.SIGABRT, "F1 c.cc:1] heartbeat timeout", "was aborted by JAX: another process of the run has gone"),
+        (signal.SIGABRT, "F1121 c.cc:1] Check failed: x", "was aborted by JAX: Check failed: x"),
+        (signal.SIGKILL, "", "was killed: by hand, or because its host ran out of memory"),
+        (signal.SIGSEGV, "", "died of SIGSEGV"),
+    ],
+)
+def test_why_a_process_died_is_said_on_one_line(number, log, text):
+    said = launch.said("process 1 of 2", number, log)
+    assert said.startswith("process 1 of 2 ")
+    assert text in said
+    assert "\n" not in said
+
+
+WATCHED = """
+import sys, time
+from nst_jax.cli import launch
+
+def work():
+    print("at work", flush=True)
+    if sys.argv[1] == "sleep":
+        time.sleep(60)
+    return int(sys.argv[1])
+
+sys.exit(launch.finished(work) if launch.watched() else launch.supervised("this process"))
+"""
+
+
+@pytest.fixture
+def launched(tmp_path):
+    """Starts a script that is watched, and works or sleeps."""
+    (tmp_path / "work.py").write_text(WATCHED)
+    with contextlib.ExitStack() as stack:
+
+        def start(word):
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            line = [sys.executable, str(tmp_path / "work.py"), word]
+            process = stack.enter_context(subprocess.Popen(line, env=surroundings(), **pipes))
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def child_of(process):
+    return int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+
+
+def test_a_childs_exit_code_is_its_parents(launched):
+    process = launched("3")
+    assert process.communicate(timeout=60) == ("at work\n", "")
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_what_asks_a_parent_to_end_is_passed_on(launched, number, code):
+    process = launched("sleep")
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[1] == "nst-jax: stopped\n"
+    assert process.returncode == code
+
+
+def test_a_child_ends_with_its_parent(launched):
+    process = launched("sleep")
+    assert process.stdout.readline() == "at work\n"
+    child = child_of(process)
+    process.kill()
+    process.communicate(timeout=60)
+    state, begun = pathlib.Path(f"/proc/{child}/stat"), time.monotonic()
+    while state.exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() - begun < 60
+        time.sleep(0.1)
+
+
+def test_an_error_about_a_process_that_has_gone_is_one_line(monkeypatch, capsys):
+    error = RuntimeError("UNKNOWN: Gloo all-reduce failed:\nConnection closed by peer")
+    with pytest.raises(RuntimeError):
+        cli.failed(error)
+    monkeypatch.setenv(launch.MARK, "0,0")
+    assert cli.failed(error) == 1
+    assert capsys.readouterr().err == f"nst-jax: {launch.GONE}\n"
+
+
+@contextlib.contextmanager
+def together(work, folder):
+    """Two processes of one run, each with its launcher; nothing of them is left."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    places = ["--coordinator", f"127.0.0.1:{port}", "--processes", 2, "--heartbeat", 20]
+    started = []
+    try:
+        for k in range(2):
+            line = command(work, folder / f"{k}.npz", *places, "--process", k)
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            started.append(subprocess.Popen(line, env=surroundings(), **pipes))
+        yield started
+    finally:
+        for process in started:
+            process.kill()  # its child ends with it
+            process.communicate()
+
+
+def test_two_processes_paint_what_one_does(tmp_path):
+    with together("shared", tmp_path) as started:
+        said = [process.communicate(timeout=PATIENCE) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert [text for _, text in said] == ["", ""]
+    assert not (tmp_path / "1.npz").exists(), "the first one writes"
+    found = np.load(tmp_path / "0.npz")
+    np.testing.assert_allclose(found["sweep"], meshes.sweep(3), atol=1e-5)
+    np.testing.assert_allclose(found["picture"], meshes.picture(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_a_process_is_killed_the_others_launcher_says_so_and_ends(tmp_path, victim):
+    with together("beating", tmp_path) as started:
+        for process in started:
+            assert process.stdout.readline(), process.stderr.read()  # it works
+        os.kill(child_of(started[victim]), signal.SIGKILL)
+        begun = time.monotonic()
+        said = [process.communicate(timeout=60)[1] for process in started]
+    assert time.monotonic() - begun < 60
+    assert [process.returncode for process in started] == [1, 1]
+    assert said[victim].startswith(f"nst-jax: process {victim} of 2 was killed")
+    assert said[1 - victim].startswith("nst-jax: ")
+    assert launch.GONE in said[1 - victim]
+    assert [text.count("\n") for text in said] == [1, 1]
