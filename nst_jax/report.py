@@ -32,7 +32,7 @@ def sheet(rows: Sequence[Sequence], *, columns: Sequence[str] = (), names: Seque
     """
     size = max(12, cell // 14)
     font = ImageFont.load_default(size)
-    shown = [[None if picture is None else _thumbnail(picture, cell) for picture in row] for row in rows]
+    shown = [[None if picture is None else thumbnail(picture, cell) for picture in row] for row in rows]
     heights = [max((picture.height for picture in row if picture), default=0) for row in shown]
     left = GAP + (max(round(font.getlength(name)) for name in names) + GAP if names else 0)
     top = GAP + (size + GAP if columns else 0)
@@ -52,12 +52,13 @@ def sheet(rows: Sequence[Sequence], *, columns: Sequence[str] = (), names: Seque
     return np.asarray(page, np.float32) / 255
 
 
-def _thumbnail(picture, cell):
+def thumbnail(picture, cell: int) -> Image.Image:
+    """A picture with a long edge of `cell`, as Pillow has it."""
     long = max(picture.shape[:2])
     return _levels(images.resize(picture, [max(1, round(cell * n / long)) for n in picture.shape[:2]]))
 
 
-def _levels(picture):
+def _levels(picture) -> Image.Image:
     """A picture of 8 bits, as Pillow has it."""
     return Image.fromarray((np.asarray(picture, np.float32).clip(0, 1) * 255 + 0.5).astype(np.uint8))
 
@@ -65,7 +66,7 @@ def _levels(picture):
 def curves(records: Iterable[dict]) -> np.ndarray:
     """Losses over steps, drawn: [h, w, 3]; see `figure`."""
     drawn = figure(records)
-    canvas = _extra("matplotlib.backends.backend_agg", "plot").FigureCanvasAgg(drawn)
+    canvas = extra("matplotlib.backends.backend_agg", "plot").FigureCanvasAgg(drawn)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.float32)[..., :3] / 255
 
@@ -75,7 +76,7 @@ def figure(records: Iterable[dict]):
 
     Records are a run's log: its head, whose ladder of sizes is marked, and one for each frame.
     """
-    page = _extra("matplotlib.figure", "plot").Figure((10, 5.2), dpi=160, facecolor="white")
+    page = extra("matplotlib.figure", "plot").Figure((10, 5.2), dpi=160, facecolor="white")
     steps, terms, ladder = _columns(list(records))
     axes = page.add_axes((0.065, 0.095, 0.76, 0.83), xlim=(0, steps[-1]), yscale="log")
     values = np.concatenate([*terms.values(), [np.nan]])
@@ -109,7 +110,7 @@ def _columns(records):
 
 def _colours(names):
     """A colour for each term: a kind's from the first of its layers to the last."""
-    ramp = _extra("matplotlib.colors", "plot").LinearSegmentedColormap.from_list
+    ramp = extra("matplotlib.colors", "plot").LinearSegmentedColormap.from_list
     kinds = [name.partition("/")[0] if "/" in name else "" for name in names]
     found = []
     for i, kind in enumerate(kinds):
@@ -157,7 +158,7 @@ def _plain(axes, which):
     """Axes without what nobody reads, a line across at these ticks."""
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(_extra("matplotlib.ticker", "plot").LogFormatter())
+    axes.yaxis.set_minor_formatter(extra("matplotlib.ticker", "plot").LogFormatter())
     axes.set_title("Loss of each term", loc="left", fontsize=12, color="#28282a", pad=10)
     axes.set_xlabel("step", color=QUIET, fontsize=9, loc="right")
     axes.grid(True, which, "y", color=FAINT, linewidth=0.8)
@@ -208,7 +209,7 @@ def _mp4(path, levels, lengths):
     width, height = (n - n % 2 for n in levels[0].size)  # H.264 halves its planes of colour
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {FPS} -i -".split()
     film = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-movflags", "+faststart"]
-    program = _extra("imageio_ffmpeg", "video").get_ffmpeg_exe()
+    program = extra("imageio_ffmpeg", "video").get_ffmpeg_exe()
     times = np.diff(np.rint(FPS * np.cumsum([0, *lengths])).astype(int))
     pictures = [picture.crop((0, 0, width, height)).tobytes() for picture in levels]
     argv = [program, "-v", "error", "-y", *source, *film, os.path.abspath(path)]
@@ -230,10 +231,10 @@ def address(picture) -> str:
 
 def check_plots() -> None:
     """Raise now what `curves` would raise after a long run."""
-    _extra("matplotlib.figure", "plot")
+    extra("matplotlib.figure", "plot")
 
 
-def _extra(module, name):
+def extra(module: str, name: str):
     """A module that comes with one of our extras."""
     try:
         return importlib.import_module(module)

@@ -29,6 +29,7 @@ KEYS = {
     "flags": dict,
     "settings": dict,
     "ladder": list,
+    "plan": list,
     "seed": int,
     "steps": int,
     "inputs": dict,
@@ -43,6 +44,8 @@ FLAGS = (
     "style-layers", "pool", "padding", "content-distance", "style-distance", "variation-kind", "init", "keep",
     "optimizer", "learning-rate", "b1", "b2", "eps", "memory", "linesearch-steps", "seed", "style-mix",
     "style-scale", "style-size", "mask-weights", "colour", "alpha", "bits", "keep-metadata",
+    "max-memory", "precision", "still", "network",
+    "fast-first",
 )
 # fmt: on
 INPUTS = ("content", "style", "mask", "style-mask", "strength-map", "init", "palette")

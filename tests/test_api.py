@@ -29,7 +29,7 @@ ALLOWED = {
     "scipy": ["convert.py"],
     "safetensors": ["convert.py"],
     "torch": ["convert.py"],
-    "PIL": ["images.py", "deep.py", "embedded.py", "report.py", "samples/"],
+    "PIL": ["images.py", "deep.py", "embedded.py", "report.py", "grids.py", "samples/"],
     "pillow_heif": ["images.py"],
     "matplotlib": ["report.py"],
     "imageio_ffmpeg": ["report.py"],

@@ -296,7 +296,7 @@ def quick(monkeypatch):
     """Replaces painting by two sizes of plain pictures, in no time; what it is given is raised after some frames."""
     error = []
 
-    def frames(params, job, *, every):
+    def frames(params, job, *, every, **_):
         for step in (10, 20, 30):
             if step == 30 and error:
                 raise error[0]

@@ -9,8 +9,22 @@ import os
 import sys
 
 from nst_jax import __version__
+from nst_jax.cli import devices, launch
 
-COMMANDS = ("stylize", "demo", "texture", "reconstruct", "show", "rerun", "recipes", "weights", "doctor")
+COMMANDS = (
+    "stylize",
+    "sweep",
+    "batch",
+    "demo",
+    "texture",
+    "reconstruct",
+    "plan",
+    "show",
+    "rerun",
+    "recipes",
+    "weights",
+    "doctor",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +74,8 @@ def failed(error: BaseException, *, more: str = "") -> int:
         text = "stopped"
     elif isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):  # XLA's, of no class of its own
         text = "the run must fit into memory: choose a smaller --size"
+    elif devices.lost(error):
+        text = launch.GONE
     elif isinstance(error, (AssertionError, RuntimeError)) and (trouble := _no_device()):
         text = trouble
     elif not isinstance(error, (ValueError, OSError)):

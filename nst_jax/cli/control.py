@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from nst_jax.cli import values
 
-PICTURES = ("content", "style", "mask", "style_mask", "strength_map", "init", "palette")  # arguments that name files
+PICTURES = ("content", "contents", "style", "mask", "style_mask", "strength_map", "init", "palette")  # that name files
 # fmt: off
 PAINTED = (
     "style_scale", "style_size", "mask", "mask_weights", "style_mask", "strength_map", "minutes", "save_every", "log",
-    "report",
+    "report", "still", "fast_first", "preview",
 )
 # fmt: on
 COLOURS = "style, content-luminance, match-chol, match-pca, match-sym, palette:IMAGE or only"
@@ -106,7 +106,7 @@ def fetched(args):
 def _check_only(args):
     """Raise if flags about painting go with colours alone, which paint nothing."""
     for flag in PAINTED:
-        if getattr(args, flag):
+        if getattr(args, flag, None):
             name = "--" + flag.replace("_", "-")
             raise argparse.ArgumentTypeError(f"{name} must not go with --colour only, which paints nothing: leave it")
     if args.style_mix == "ramp":
@@ -127,12 +127,18 @@ def _check_counts(args, count):
             raise argparse.ArgumentTypeError(f"{name} must have {many}, got {len(given)}")
 
 
-def read(args, recipe) -> Sources:
-    """The pictures of a run."""
+def read(args, recipe, *, kept: dict | None = None) -> Sources:
+    """The pictures of a run; those that are kept from another are not read again."""
     from nst_jax import images
 
-    known = files(args, recipe)
-    load, picture = (functools.partial(f, max_pixels=_most(args)) for f in (images.load, images.read))
+    known, kept = files(args, recipe), {} if kept is None else kept
+
+    def once(f, path):
+        if (f, path) not in kept:
+            kept[f, path] = f(path, max_pixels=_most(args))
+        return kept[f, path]
+
+    load, picture = functools.partial(once, images.load), functools.partial(once, images.read)
 
     def one(kind):
         return load(known[kind][0]) if kind in known else None
@@ -154,8 +160,7 @@ def job(args, recipe, sources: Sources):
     from nst_jax import paint as painting
 
     content, alpha = ground(sources.content, args.alpha)
-    if recipe.size is None and args.size is None:
-        recipe = recipe._replace(size=content.shape[:2])
+    recipe = suited(args, recipe, content.shape[:2])
     shape = images.fitted(content.shape, recipe.size, edge=recipe.edge)
     check_shape(shape, args)
     content = images.crop(content, shape)
@@ -163,13 +168,19 @@ def job(args, recipe, sources: Sources):
     pictures = [ground(style, "stylise")[0] for style in sources.styles]
     before, pictures = plan.prepared(content, pictures) if plan else (content, pictures)
     regions = regions_of(args, sources, pictures, content.shape[:2], alpha)
-    recipe = recipe.times(style=_loudest(args))
     _check_styles(regions, recipe, shape, _most(args))
     _say_if_small(args, regions, recipe, shape)
     made = painting.Job(before, regions, recipe, shape, sources.start, args.seed)
     original = functools.partial(images.resize, content)
     finish = (lambda image: plan.finished(image, original(image.shape[:2]))) if plan else (lambda image: image)
     return made, finish, extras(args, sources.content, alpha, shape)
+
+
+def suited(args, recipe, shape):
+    """The recipe for a content of this shape, and for guides, which end at 1 whatever the masks' weights."""
+    if recipe.size is None and args.size is None:
+        recipe = recipe._replace(size=shape)
+    return recipe.times(style=_loudest(args))
 
 
 def _most(args) -> int:

@@ -1,6 +1,7 @@
 """Paint a sample picture that the program draws itself, offline, within a minute.
 
 nst-jax demo
+nst-jax demo --preview
 nst-jax demo --content still_life --style woodcut -o demo
 """
 
@@ -8,9 +9,9 @@ import argparse
 import pathlib
 
 from nst_jax import recipes
-from nst_jax.cli import follow, stylize, values
+from nst_jax.cli import follow, settings, stylize, values
 
-STEPS = 120
+STEPS, PREVIEW = 120, 90
 RECIPE = recipes.get(recipes.DEFAULT)._replace(schedule=recipes.listed((128, 80), (256, 40)))  # two sizes to compile
 
 
@@ -20,7 +21,7 @@ def arguments(parser):
     add("--content", metavar="NAME", default="skyline", help="skyline, landscape, still_life (default: %(default)s)")
     add("--style", metavar="NAME", default="flow", help="flow, mosaic, woodcut, … (default: %(default)s)")
     add("--size", metavar="N|WxH", type=values.size, default=256, help="long edge in pixels (default: %(default)s)")
-    add("--steps", metavar="N", type=values.count, default=STEPS, help="(default: %(default)s)")
+    add("--steps", metavar="N", type=values.count, help=f"(default: {STEPS}, of a preview {PREVIEW})")
     stylize.common(parser)
     parser.set_defaults(save_every=None)
 
@@ -36,7 +37,8 @@ def run(args):
     images.save(inputs["style"][0], style)
     content, style = (images.load(path) for (path,) in inputs.values())  # as they will be read by whoever tries again
     args.output = str(folder / f"{args.content}-{args.style}.png")
-    recipe = RECIPE.of_steps(args.steps)._replace(size=args.size)
+    recipe = RECIPE._replace(schedule=settings.PREVIEW) if args.preview else RECIPE
+    recipe = (recipe.of_steps(args.steps) if args.steps else recipe)._replace(size=args.size)
     job = painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
     return stylize.paint(args, job, follow.Result(args.output, lambda image: image, images.Extras(), inputs))
 

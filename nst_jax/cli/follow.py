@@ -33,10 +33,12 @@ def devices() -> list:
         raise ValueError(f"jax must find a device, got {got}: `nst-jax doctor` says what to do") from error
 
 
-def device() -> str:
-    """The device that a run uses, in words."""
+def device(*, mesh=None) -> str:
+    """The device that a run uses, or the mesh of them, in words."""
     first, *others = devices()
     more = f", the first of {len(others) + 1}" if others else ""
+    if mesh is not None:
+        more = f", {mesh.size} of them: {', '.join(f'{axis}={n}' for axis, n in mesh.shape.items())}"
     return f"{first.platform} ({first.device_kind}{more})"
 
 
@@ -69,15 +71,15 @@ def np_image(image):
     return np.clip(np.asarray(image, np.float32), 0, 1)
 
 
-def head(args, job, inputs) -> dict[str, Any]:
+def head(args, job, inputs, *, network=None, mesh=None) -> dict[str, Any]:
     """Everything that a result depends on, but for the files that it is made of only their names and digests."""
     from nst_jax import paint, runs, vgg19
     from nst_jax.cli import settings
 
-    said = vgg19.info(args.weights)
+    said = network or vgg19.info(args.weights)
     return {
         "versions": runs.versions(),
-        "device": device(),
+        "device": device(mesh=mesh),
         "network": {k: said.get(k, "unknown") for k in ("sha256", "source", "family", "precision")},
         "recipe": job.recipe.name,
         "flags": settings.written(args, job),
@@ -88,15 +90,17 @@ def head(args, job, inputs) -> dict[str, Any]:
     }
 
 
-def say(head, fitted: str) -> None:
+def say(head, fitted: str, *, substitutes: str = "") -> None:
     """The head of a run for a person."""
     ladder = ", ".join(f"{w}×{h}: {steps}" for w, h, steps in head["ladder"])
     lines = {
         "recipe": head["recipe"],
         "size": f"{ladder} steps",
+        "plan": ", ".join(dict.fromkeys(head.get("plan", []))),
         "device": head["device"],
         "network": network(head["network"]),
         "family": fitted,
+        "layers": substitutes,
     }
     for name, text in lines.items():
         if text:
@@ -141,10 +145,10 @@ def follow(frames, *, steps: int, record, store) -> tuple[Any, BaseException | N
     What ends it before the first frame is raised: there is nothing to save then.
     """
     last, begun = None, time.perf_counter()
-    with _bar(steps) if sys.stderr.isatty() else _lines(steps) as show:
+    with showing(steps) as show:
         try:
             for frame in frames:
-                terms = _finite({name: float(value) for name, value in frame.terms.items()}, frame.step)
+                terms = finite({name: float(value) for name, value in frame.terms.items()}, frame.step)
                 last = frame
                 show(frame.step, terms)
                 record(step=frame.step, seconds=round(time.perf_counter() - begun, 3), **terms)
@@ -156,11 +160,31 @@ def follow(frames, *, steps: int, record, store) -> tuple[Any, BaseException | N
     return last, None
 
 
-def _finite(terms, step):
+def moving(frames, shape, least: float | None):
+    """The same frames, up to where a step at full size changes the picture by less than `least` of 255 on average."""
+    before = None
+    for frame in frames:
+        yield frame
+        if least is None or frame.image.shape[:2] != shape:
+            continue
+        if before is not None:
+            change = 255 * abs(np_image(frame.image) - np_image(before.image)).mean() / (frame.step - before.step)
+            if change < least:
+                return
+        before = frame
+
+
+def finite(terms: dict[str, float], step: int) -> dict[str, float]:
+    """The same terms, unless one of them is no number."""
     for name, value in terms.items():
         if not math.isfinite(value):
             raise ValueError(f"loss must stay finite, got {value} of {name} at step {step}: lower --learning-rate")
     return terms
+
+
+def showing(steps: int):
+    """A function of a step and its terms, for a while, that shows how far a run is."""
+    return _bar(steps) if sys.stderr.isatty() else _lines(steps)
 
 
 @contextlib.contextmanager

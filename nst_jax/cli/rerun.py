@@ -42,7 +42,7 @@ def run(args):
         for kind, paths in given.items():
             runs.same(record, kind, paths)
         parsed = again(record, args, given)
-        _say_changes(record, args)
+        _say_changes(record, parsed)
         try:
             return parsed.run(parsed)
         except argparse.ArgumentTypeError as error:

@@ -25,23 +25,25 @@ CHOICES = {
 }
 
 
-def arguments(parser):
-    """A recipe, and a flag for each of its settings."""
+def arguments(parser, *, several=lambda kind: kind, listed=lambda kind: kind):
+    """A recipe, and a flag for each of its settings; a sweep takes `several` numbers or `listed` words of some."""
     about = "`nst-jax recipes` lists them; each flag replaces one of its settings"
     add = parser.add_argument_group("recipe", about).add_argument
     add("--recipe", metavar="NAME", default=recipes.DEFAULT, type=values.recipe, help="(default: %(default)s)")
     add("--size", metavar="N|WxH", type=values.size, help="pixels of the recipe's edge, or width and height exactly")
     add("--steps", metavar="N", type=values.count, help="steps in all, shared among the sizes as the recipe does")
     add("--ladder", metavar="N[:STEPS],…", type=values.ladder, help="sizes from coarse to fine: 128,181,256")
-    add("--strength", metavar="X", type=values.share, help="0 photograph, 0.5 the recipe, 1 pure style")
-    add("--content-weight", metavar="X", type=values.weight, default=1.0, help="times the recipe's content weights")
-    add("--style-weight", metavar="X", type=values.weight, default=1.0, help="times the recipe's style weights")
-    add("--tv-weight", metavar="X", type=values.weight, help="of total variation: smoothness")
+    add("--strength", metavar="X", type=several(values.share), help="0 photograph, 0.5 the recipe, 1 pure style")
+    for kind in ("content", "style"):
+        text = f"times the recipe's {kind} weights"
+        add(f"--{kind}-weight", metavar="X", type=several(values.weight), default=1.0, help=text)
+    add("--tv-weight", metavar="X", type=several(values.weight), help="of total variation: smoothness")
     add("--content-layers", metavar="LAYER[:W],…", type=values.layers, help="relu4_2, or relu4_2:1,relu5_2:0.5")
     add("--style-layers", metavar="LAYER[:W],…", type=values.layers, help="without a weight: the recipe's for it")
     for name, (choices, text) in CHOICES.items():
         add(_flag(name), choices=choices, help=text)
-    add("--init", metavar="START", type=values.start, help="content, noise, style, statistics, mix:RATIO or a file")
+    starts = "content, noise, style, statistics, mix:RATIO or a file"
+    add("--init", metavar="START", type=listed(values.start), help=starts)
     add("--keep", metavar="WORDS", type=values.keep, help="clamped, best, averaged:DECAY, or none")
     add("--optimizer", choices=OPTIMIZERS, help="one that is not the recipe's has its own settings")
     for name, (owners, kind, text) in SETTINGS.items():
@@ -83,7 +85,12 @@ def _layers(asked, known):
     return {layer: known.get(layer, first) if weight is None else weight for layer, weight in asked.items()}
 
 
+PREVIEW = recipes.listed((128, 60), (256, 30))
+
+
 def _scheduled(recipe, args):
+    if args.preview:
+        recipe = recipe._replace(schedule=PREVIEW)
     if args.ladder:
         total = sum(stage.steps for stage in recipe.schedule(args.ladder[-1][0]))
         share = math.ceil(total / (len(args.ladder) + 1))  # the coarsest gets two
@@ -117,12 +124,14 @@ def written(args, job) -> dict[str, str]:
         value = getattr(args, flag.replace("-", "_"), None)
         if value is not None and value is not False and not (flag == "init" and not starts.named(value)):
             found[flag] = typed(flag, value)
-    if getattr(args, "minutes", None):  # the plan that was made is what a repetition follows
+    if getattr(args, "preview", None):
+        found["network"] = "fast"
+    if getattr(args, "minutes", None) or getattr(args, "preview", None):  # a repetition follows the plan that was made
         found["ladder"] = ",".join(f"{stage.size}:{stage.steps}" for _, stage in paint.stages(job))
         found.pop("steps", None)
     if found.get("colour", "").startswith("palette:"):
         found["colour"] = "palette"  # its file is given anew
-    return found
+    return {flag: found[flag] for flag in runs.FLAGS if flag in found}
 
 
 def typed(flag: str, value) -> str:

@@ -11,17 +11,22 @@ import pathlib
 import sys
 import time
 
-from nst_jax.cli import control, failed, follow, report, settings, values
+from nst_jax.cli import control, devices, failed, follow, machine, report, settings, values
 
 
 def arguments(parser):
     parser.add_argument("content", metavar="CONTENT", help="the photograph")
     parser.add_argument("style", metavar="STYLE", nargs="+", help="the painting, or several: a blend of them")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, type=values.output, help="the picture to write")
+    still = "end where a step changes the picture by less than X of 255 on average: 0.02"
+    first = "paint with the fast network, but for the last N steps at full size"
+    parser.add_argument("--fast-first", metavar="N", type=values.count, help=first)
+    parser.add_argument("--still", metavar="X", type=values.positive, help=still)
     common(parser)
     settings.arguments(parser)
     control.arguments(parser)
     storing(parser)
+    devices.arguments(parser)
 
 
 def storing(parser):
@@ -31,16 +36,22 @@ def storing(parser):
     parser.add_argument("--max-pixels", metavar="N", type=values.count, help="largest picture that is read or painted")
 
 
-def common(parser):
+def common(parser, *, seed=values.seed):
     """What every run takes."""
-    parser.add_argument("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
-    parser.add_argument("--seed", metavar="N", type=values.seed, default=0, help="of random starts (default: 0)")
+    machine.networks(parser)
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of random starts (default: 0)")
     parser.add_argument("--minutes", metavar="X", type=values.positive, help="as many steps as fit into this time")
     parser.add_argument("--log", metavar="FILE", type=values.log, help="write losses as lines of JSON")
     parser.add_argument("--report", metavar="DIR", help="write there how it went, as a page that opens anywhere")
+    machine.arguments(parser)
 
 
 def run(args):
+    return devices.run(args, painted)
+
+
+def painted(args) -> int:
+    """What flags ask for, on the devices that there are."""
     control.check(args)
     recipe = settings.customised(args)
     with control.fetched(args):
@@ -57,7 +68,7 @@ def done(args, recipe) -> int:
     if args.colour == "only":
         return recoloured(args, recipe, sources, known)
     job, finish, extras = control.job(args, recipe, sources)
-    _say_scaling(job)
+    say_scaling(job)
     return paint(args, job, follow.Result(args.output, finish, extras, known), folder=folder)
 
 
@@ -102,10 +113,10 @@ def made(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def check_apart(args, recipe, needed, folder):
+def check_apart(args, recipe, needed, folder, *, more=()):
     """Raise if a file that is written is one that is read, or is written twice."""
     taken = {os.path.realpath(path) for path in (*needed, args.weights) if path}
-    written = [path for path in (args.output, args.log, *report.files(args)) if path]
+    written = [path for path in (args.output, args.log, *report.files(args), *more) if path]
     if folder:
         total = recipe.steps(512)
         steps = range(args.save_every, total + 1, args.save_every)
@@ -117,7 +128,7 @@ def check_apart(args, recipe, needed, folder):
         taken.add(real)
 
 
-def _say_scaling(job):
+def say_scaling(job):
     """Say which pictures a run enlarges."""
     from nst_jax import paint as painting
 
@@ -134,22 +145,25 @@ def _say_scaling(job):
 
 def paint(args, job, result: follow.Result, *, folder=None) -> int:
     """Do a job, follow it, and save what comes out."""
-    from nst_jax import families, runs, vgg19
-    from nst_jax import paint as painting
+    from nst_jax import families, relay, runs, vgg19
 
-    begun, story = time.perf_counter(), report.begun(args, result)
+    begun, story, uses = time.perf_counter(), report.begun(args, result), devices.used(args, job.shape[0])
     recipe, params, fitted = families.fitted(
         job.recipe, vgg19.load(args.weights), activations=vgg19.activations(args.weights)
     )
     job = job._replace(recipe=recipe)
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
-    head = follow.head(args, job, result.inputs)
+    head: dict = follow.head(args, job, result.inputs, mesh=uses.mesh) | {"plan": machine.plans_of(params, job, uses)}
     runs.text(head, room=runs.ROOM)  # now, and not after the run
+    run = relay.frames(legs(args, params, job), every=follow.chunk(args.save_every), machine=uses)
+    run = follow.moving(run, job.shape, getattr(args, "still", None))
+    if not devices.first():
+        return devices.accompanied(run)
     steps = sum(count for *_, count in head["ladder"])
     store = follow.storing(made(folder) if folder else None, args.save_every, steps)
-    follow.say(head, fitted)
-    run = story.following(painting.frames(params, job, every=follow.chunk(args.save_every)), head)
+    follow.say(head, fitted, substitutes=machine.substitutes(params, recipe))
+    run = story.following(machine.told(run), head)
     with follow.log(args.log, **head) as record:
         last, error = follow.follow(run, steps=steps, record=record, store=store)
     result.save(last, job.shape, head)
@@ -158,6 +172,22 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
         return failed(error, more=f"; the picture after {last.step} steps is in {args.output}")
     print(f"{args.output}: painted in {last.step} steps, {time.perf_counter() - begun:.0f} s")
     return 0
+
+
+def legs(args, params, job) -> list:
+    """The parts of a run, each with its network: one, or the fast network's and then the exact one's."""
+    from nst_jax import families, relay, vgg19
+
+    last = getattr(args, "fast_first", None)
+    if not last:
+        return [relay.Leg(params, job)]
+    if job.recipe.family == "normalised":
+        got = f"got {job.recipe.name}: choose another"
+        raise ValueError(f"--fast-first must go with a recipe for filters as they are, {got}")
+    fast, (before, after) = vgg19.load(vgg19.fast_path()), relay.split(job, last)
+    if (family := families.of(params)) != families.of(fast):  # the weights fit one of them only
+        raise ValueError(f"--fast-first must go with a network of the caffe family, got {family}: leave --weights")
+    return [relay.Leg(fast, before), relay.Leg(params, after)]
 
 
 def planned(params, job, minutes):

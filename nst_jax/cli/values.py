@@ -37,6 +37,16 @@ def positive(text: str) -> float:
     return _number(text, float, lambda x: math.isfinite(x) and x > 0, "a number above 0")
 
 
+def memory(text: str) -> int:
+    """`4GB`, `512MB`, `1.5GiB`, or millions of bytes: bytes."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kMGT])(i?))?B?", text, re.IGNORECASE)
+    power = " kmgt".index((found[2] or " ").lower()) if found else 0
+    size = float(found[1]) * (1024 if found[3] else 1000) ** power if found else 0
+    if not 1e5 <= size < 1e18:
+        raise argparse.ArgumentTypeError(f"must be a size like 4GB or 512MB, got {text!r}")
+    return int(size)
+
+
 def fraction(text: str) -> float:
     """A number from 0 to below 1."""
     return _number(text, float, lambda x: 0 <= x < 1, "a number from 0 to below 1")
@@ -135,6 +145,64 @@ def weights(text: str) -> list[float]:
     if not any(found):
         raise argparse.ArgumentTypeError(f"must not all be 0, got {text!r}")
     return found
+
+
+def several(kind):
+    """Values of a kind: `1,10,100`; `0.1:100:8`, in equal ratios; or `lin:0:1:5`, in equal steps."""
+
+    def parsed(text: str) -> list:
+        return _distinct([kind(part) for part in _spread(text) or map(str.strip, text.split(","))], text)
+
+    return parsed
+
+
+def listed(kind):
+    """Values of a kind: `noise,content`, or a file whose name holds commas."""
+
+    def parsed(text: str) -> list:
+        return _distinct([kind(part.strip()) for part in ([text] if os.path.isfile(text) else text.split(","))], text)
+
+    return parsed
+
+
+def seeds(text: str) -> list[int]:
+    """Seeds: `1,2,3`, or `0:7:8`, which is `lin:0:7:8`."""
+    return several(seed)(f"lin:{text}" if re.fullmatch("[0-9]+:[0-9]+:[0-9]+", text) else text)
+
+
+def _spread(text: str) -> list[str]:
+    """The values of a range, in four digits so that they may be typed again; nothing where it is none."""
+    linear = text.startswith("lin:")
+    parts = text.removeprefix("lin:").split(":")
+    if not linear and len(parts) == 1:
+        return []
+    form = "a list, FROM:TO:N above 0, or lin:FROM:TO:N, N from 2 to 1000"
+    try:
+        (first, last), n = map(float, parts[:-1]), int(parts[-1])
+    except ValueError:
+        first, last, n = math.nan, math.nan, 0
+    sound = 2 <= n <= 1000 and all(map(math.isfinite, (first, last))) and (linear or min(first, last) > 0)
+    if not sound:
+        raise argparse.ArgumentTypeError(f"must be {form}, got {text!r}")
+    shares = [i / (n - 1) for i in range(n)]
+    if linear:
+        return [f"{first + (last - first) * share:.4g}" for share in shares]
+    return [f"{first * (last / first) ** share:.4g}" for share in shares]
+
+
+def _distinct(found: list, text: str) -> list:
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"must be values that differ, got {text!r}")
+    return found
+
+
+def part(text: str) -> tuple[int, int]:
+    """`2/5`: the second of five parts."""
+    found = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", text)
+    k, n = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= k <= n:
+        raise argparse.ArgumentTypeError(f"must be K/N with K from 1 to N, got {text!r}")
+    return k, n
 
 
 def positives(text: str) -> list[float]:

@@ -1,0 +1,151 @@
+"""Memory, precision and compiled programs from the command line: planned, said, recorded and refused."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from nst_jax import embedded, images, runs, samples, vgg19
+from nst_jax.cli import follow, machine, values
+from nst_jax.plans import Plan
+
+QUICK = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "48:1")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, narrow):
+    """A folder with two pictures and a narrow network, where commands run."""
+    monkeypatch.chdir(tmp_path)
+    images.save("town.png", samples.draw("skyline", (48, 64)))
+    images.save("night.png", samples.draw("flow", (48, 60)))
+    vgg19.save("narrow.h5", narrow)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("4GB", 4e9), ("512MB", 512e6), ("1.5GiB", 1.5 * 2**30), ("2g", 2e9), ("800 k", 8e5), ("3000000000", 3e9)],
+)
+def test_sizes_of_memory(text, number):
+    assert values.memory(text) == number
+
+
+@pytest.mark.parametrize("text", ["4", "GB", "0GB", "-1GB", "4XB", "4GB4", "nan"])
+def test_sizes_that_are_none(text):
+    with pytest.raises(values.argparse.ArgumentTypeError, match="must be a size like 4GB or 512MB, got"):
+        values.memory(text)
+
+
+def test_the_plan_is_said_and_nothing_done(here, command):
+    before = {path.name for path in here.iterdir()}
+    code, out, err = command("plan", "town.png", "--size", "3000x2000", "--weights", vgg19.bundled_path())
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("memory:   ")
+    assert [line for line in lines if line.startswith("3000×2000, 80 steps")]
+    assert {path.name for path in here.iterdir()} == before
+
+
+def test_a_bound_is_kept_or_refused(here, command):
+    code, out, _ = command("plan", "town.png", "--size", "3000", "--max-memory", "2GB", "--weights", "narrow.h5")
+    assert code == 0
+    assert out.splitlines()[0] == "memory:   2.0 GB (--max-memory)"
+    code, out, err = command("plan", "town.png", "--size", "3000", "--max-memory", "100MB", "--weights", "narrow.h5")
+    assert code == 1
+    assert err.startswith("nst-jax: memory must be at least ")
+    paint = ("stylize", "town.png", "night.png", "-o", "out.png", *QUICK, "--weights", "narrow.h5")
+    code, out, err = command(*paint, "--max-memory", "100MB")
+    assert (code, out, os.path.exists("out.png")) == (1, "", False)
+    assert "got 100 MB: choose a smaller --size" in err
+
+
+def test_the_plan_is_recorded_and_a_repetition_follows_it(here, command):
+    paint = ("stylize", "town.png", "night.png", "-o", "out.png", *QUICK, "--weights", "narrow.h5")
+    code, _, err = command(*paint, "--max-memory", "3GB", "--precision", "bfloat16")
+    assert code == 0
+    assert "plan:     whole\n" in err
+    record = runs.parsed(embedded.read("out.png"), name="out.png")
+    assert record["plan"] == ["whole"]
+    assert values.memory(record["flags"]["max-memory"]) == 3e9
+    assert record["flags"]["precision"] == "bfloat16"
+    again = ("rerun", "out.png", "--content", "town.png", "--style", "night.png", "-o", "again.png")
+    code, _, err = command(*again, "--weights", "narrow.h5")
+    assert code == 0, err
+    assert pathlib.Path("again.png").read_bytes() == pathlib.Path("out.png").read_bytes()
+
+
+def test_bfloat16_is_another_precision_near_float32(here, command):
+    paint = ("stylize", "town.png", "night.png", *QUICK, "--weights", vgg19.bundled_path(), "--learning-rate", "0.1")
+    for precision in machine.PRECISIONS:
+        assert command(*paint, "-o", f"{precision}.png", "--precision", precision)[0] == 0
+    a, b = (images.load(f"{precision}.png") for precision in machine.PRECISIONS)
+    assert 0 < np.abs(a - b).mean() < 0.05
+
+
+def test_a_change_of_plan_is_said(capsys):
+    image = np.zeros((4, 4, 3))
+    frames = [SimpleNamespace(image=image, plan=plan) for plan in (Plan(), Plan(), Plan(window=512))]
+    frames.append(SimpleNamespace(image=np.zeros((8, 8, 3)), plan=Plan()))  # another size has a plan of its own
+    assert list(machine.told(frames)) == frames
+    said = capsys.readouterr().err
+    assert said == "memory:   the device's was not enough, so the run goes on in windows of 512 px\n"
+
+
+def test_a_picture_that_stands_still_is_done():
+    shown = [0.0, 0.1, 0.14, 0.16, 0.17, 0.175]  # a frame each 10 steps: 2.55, 1.02, .51, .255 of 255 a step
+    frames = [SimpleNamespace(step=10 * n, image=np.full((4, 6, 3), x)) for n, x in enumerate(shown, 1)]
+    coarse = SimpleNamespace(step=5, image=np.zeros((2, 3, 3)))
+    assert list(follow.moving([coarse, coarse, *frames], (4, 6), 0.6)) == [coarse, coarse, *frames[:4]]
+    assert list(follow.moving(frames, (4, 6), None)) == frames
+    assert list(follow.moving(frames, (4, 6), 0.01)) == frames
+
+
+def test_still_ends_a_run_and_its_repetition_alike(here, command):
+    paint = ("stylize", "town.png", "night.png", "-o", "out.png", *QUICK[:-1], "48:60", "--weights", "narrow.h5")
+    code, out, _ = command(*paint, "--still", "200")
+    assert (code, out.split(",")[0]) == (0, "out.png: painted in 20 steps")
+    again = ("rerun", "out.png", "--content", "town.png", "--style", "night.png", "-o", "again.png")
+    code, out, _ = command(*again, "--weights", "narrow.h5")
+    assert (code, out.split(",")[0]) == (0, "again.png: painted in 20 steps")
+    assert pathlib.Path("again.png").read_bytes() == pathlib.Path("out.png").read_bytes()
+
+
+CODE = """
+import sys, jax
+from nst_jax import cli
+seen = []
+jax.monitoring.register_event_listener(lambda event, **_: seen.append(event))
+assert cli.main(sys.argv[1:]) == 0
+print(sum("cache_hits" in event for event in seen))
+"""
+
+
+def test_programs_are_compiled_once_for_all_runs(here):
+    def paint(*flags):
+        words = ("stylize", "town.png", "night.png", "-o", "out.png", *QUICK, "--weights", "narrow.h5", *flags)
+        known = os.environ | {"XDG_CACHE_HOME": str(here / "cache")}
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, *words], env=known, capture_output=True, text=True, check=True
+        )
+        return int(done.stdout.splitlines()[-1]), pathlib.Path("out.png").read_bytes()
+
+    hits, cold = paint("--no-cache")
+    assert (hits, (here / "cache").exists()) == (0, False)
+    assert paint()[0] == 0
+    assert {*(here / "cache" / "nst_jax" / "compiled").iterdir()}
+    hits, warm = paint()
+    assert hits >= 1
+    assert warm == cold
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file" / "below"))
+    before = jax.config.jax_compilation_cache_dir
+    machine.keep_programs()
+    assert jax.config.jax_compilation_cache_dir == before
