@@ -1,0 +1,215 @@
+"""The training itself: rounds of asking the teacher about crops, and of learning from all that is known so far.
+
+Everything follows from the seed and the plan. The state is put down every so often; who is killed goes on from there.
+"""
+
+import itertools
+import json
+import pathlib
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from fast import pictures, student, teacher, visited
+
+from nst_jax import vgg19
+
+VISITED = 0.3  # the share of a batch from pictures that optimisations passed through, once there are any
+AT_LAST = 0.5  # the same in finishing rounds
+REFIT = 150  # batches that a least-squares fit of the maps goes over
+
+
+class Plan(NamedTuple):
+    """What is done: all sizes there are."""
+
+    steps: int
+    fresh: tuple[int, ...]  # by round, crops of pictures that come in
+    visits: tuple[int, ...]  # by round, pictures taken on the student's own ways
+    finish: int = 0  # finishing rounds: half as many visited crops as the round before, rates that begin again
+    seed: int = 0
+    batch: int = 4
+    edge: int = 160
+    every: int = 100  # steps from one line of progress to the next, and from one state put down to the next
+    widths: tuple[int, ...] = student.WIDTHS
+    convs: tuple[int, ...] = student.CONVS
+
+    def bounds(self) -> list[int]:
+        """Steps at which rounds begin, and the last ends: rounds are equally long, finishing ones half as long."""
+        n, last = len(self.fresh), self.steps // (2 * len(self.fresh))
+        return [self.steps * i // n for i in range(n)] + [self.steps + last * i for i in range(self.finish + 1)]
+
+    def crops(self) -> list[tuple[int, int]]:
+        """By round, how many crops of pictures and how many visited ones come in."""
+        each = list(zip(self.fresh, self.visits, strict=True))
+        return each + [(0, self.visits[-1] // 2)] * self.finish
+
+    def kinds(self) -> np.ndarray:
+        """Of each crop in the store, whether it was visited: [n] bool."""
+        return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in self.crops()])
+
+
+def planned(steps: int, *, finish: int = 1, seed: int = 0) -> Plan:
+    """A plan in proportion to its steps: crops are seen four times or so."""
+    share = max(steps // 100, 1)
+    return Plan(steps, (60 * share, 10 * share, 10 * share), (0, 6 * share, 6 * share), finish, seed)
+
+
+class Trainer(NamedTuple):
+    """What a training works with."""
+
+    plan: Plan
+    params: vgg19.Params  # the teacher's
+    seen: list[np.ndarray]
+    work: pathlib.Path
+    store: teacher.Store
+    known: student.Known
+    scales: teacher.Scales
+
+
+def begun(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path) -> Trainer:
+    """A training in a work folder, new or as it was left; `folder` holds its pictures, None: drawings alone."""
+    work.mkdir(parents=True, exist_ok=True)
+    _agreed(plan, work / "plan.json")
+    seen = pictures.gathered(folder, work / "pictures.bin") if folder else []
+    print(f"{len(seen)} pictures to train on", flush=True)
+    store = teacher.opened(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
+    scales = teacher.scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
+    return Trainer(plan, params, seen, work, store, student.known(params, scales), scales)
+
+
+def _agreed(plan, file):
+    said = json.loads(json.dumps(plan._asdict()))
+    if not file.exists():
+        file.write_text(json.dumps(said))
+    if json.loads(file.read_text()) | {"finish": plan.finish} != said:  # finishing rounds may be added
+        raise ValueError(f"{file.parent} holds another training, {file.read_text()}: name another --work folder")
+
+
+def trained(trainer: Trainer) -> Iterator[tuple[int, dict[str, float], student.State]]:
+    """Learn; yield (steps done, mean errors since the last, state) every so often, and where a round begins."""
+    done, state = _restored(trainer)
+    bounds = trainer.plan.bounds()
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
+        if start <= done < end:
+            grown = sum(map(sum, trainer.plan.crops()[: number + 1]))
+            _grow(trainer, number, state, grown)
+            for seen in _round(trainer, (start, end), grown, done, state):
+                yield seen
+                done, _, state = seen
+
+
+def _round(trainer, bounds, grown, done, state):
+    """A round's steps, from wherever in it the state is."""
+    plan, (start, end), errors = trainer.plan, bounds, []
+    last = start >= plan.steps
+    optimizer, emphasis = student.optimizer(plan.steps), student.EMPHASIS
+    if last:
+        muon, adam = student.FINISH
+        optimizer, emphasis = student.optimizer(end - start, muon=muon, adam=adam), student.AT_LAST
+    if done == start and (last or done == 0):  # maps fitted to a random network are a better start than random ones
+        maps = jax.tree.map(np.float32, refitted(trainer, state, grown)[0])
+        params = {**state.params, "maps": maps}
+        state = student.State(params, optimizer.init(params))
+    while done < end:
+        share = AT_LAST if last else VISITED
+        state, each = student.step(optimizer, state, _batch(trainer, done, grown, share), trainer.known, emphasis)
+        errors.append(each)
+        done += 1
+        if done % plan.every == 0 or done == end:
+            _put_down(trainer.work / "state.pickle", (done, jax.device_get(state)))
+            yield done, {tap: float(np.mean([e[tap] for e in errors])) for tap in errors[0]}, state
+            errors = []
+
+
+def _restored(trainer):
+    file = trainer.work / "state.pickle"
+    if file.exists():
+        return pickle.loads(file.read_bytes())
+    plan = trainer.plan
+    params = student.init(plan.seed, trainer.params, widths=plan.widths, convs=plan.convs)
+    return 0, student.State(params, student.optimizer(plan.steps).init(params))
+
+
+def _put_down(file, content):
+    partial = file.with_suffix(".partial")
+    partial.write_bytes(pickle.dumps(content))
+    partial.rename(file)
+
+
+def _grow(trainer: Trainer, number: int, state, upto: int) -> None:
+    """Ask the teacher about a round's crops: new pieces of pictures, then what the student visits."""
+    plan, store = trainer.plan, trainer.store
+    if store.done() >= upto:
+        return
+    visits = plan.crops()[number][1]
+    first = upto - visits
+    teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), min(first, upto))
+    if visits:
+        maps, left = refitted(trainer, state, first)
+        params = student.finished(state.params, maps, left, trainer.params, trainer.known)
+        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params, number), upto)
+
+
+def _fresh(trainer, i):
+    return pictures.crop((trainer.plan.seed, i), trainer.seen, trainer.plan.edge)
+
+
+def _visits(trainer, params, number) -> Callable[[int], np.ndarray]:
+    """The crop of a number, from the batch of pictures that it is in."""
+    kept: dict[int, np.ndarray] = {}
+    size = len(visited.STEPS) * visited.AT_ONCE
+    changed = number < len(trainer.plan.fresh)  # at last as what people paint
+
+    def crop(i):
+        if i // size not in kept:
+            kept.clear()
+            seed = trainer.plan.seed, 1, i // size
+            kept[i // size] = visited.taken(params, seed, trainer.seen, trainer.plan.edge, changed=changed)
+        return kept[i // size][i % size]
+
+    return crop
+
+
+def _batch(trainer, step, grown, share) -> student.Batch:
+    """The batch of a step: any crops known by then, some of them visited ones."""
+    plan = trainer.plan
+    kinds, random = plan.kinds()[:grown], np.random.default_rng([plan.seed, 2, step])
+    fresh, seen = np.flatnonzero(~kinds), np.flatnonzero(kinds)
+    ours = [random.choice(seen if len(seen) and random.random() < share else fresh) for _ in range(plan.batch)]
+    return _picked(trainer.store, np.sort(ours))
+
+
+def _picked(store, indices):
+    return student.Batch(store.crops[indices], {tap: stored[indices] for tap, stored in store.features.items()})
+
+
+def refitted(trainer: Trainer, state: student.State, grown: int) -> tuple[dict, dict]:
+    """Maps by least squares over what is known, evenly: (maps, what they leave), by tap."""
+    n, size = trainer.plan.batch, min(REFIT, grown // trainer.plan.batch)
+    order = np.linspace(0, grown - 1, size * n).astype(int)
+    batches = (_picked(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
+    return student.refitted(state.params, batches, trainer.known)
+
+
+def result(trainer: Trainer, state: student.State) -> vgg19.Params:
+    """The finished network."""
+    maps, left = refitted(trainer, state, trainer.store.done())
+    print("left after the last fit: " + said(left), flush=True)
+    return student.finished(state.params, maps, left, trainer.params, trainer.known)
+
+
+def said(errors: dict[str, float]) -> str:
+    """Errors in one line."""
+    return ", ".join(f"{tap} {e:.3f}" for tap, e in errors.items())
+
+
+def watched(trainer: Trainer) -> student.State:
+    """Learn with a line every so often; the last state."""
+    begun, last = time.perf_counter(), _restored(trainer)[1]
+    for done, errors, state in trained(trainer):
+        minutes, last = (time.perf_counter() - begun) / 60, state
+        print(f"step {done} of {trainer.plan.bounds()[-1]}, {minutes:.1f} min: {said(errors)}", flush=True)
+    return last
