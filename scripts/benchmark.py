@@ -1,93 +1,97 @@
-"""python scripts/benchmark.py loop --size 256 → a table of medians, and benchmark.json with every time.
+"""python scripts/benchmark.py step --size 256 512 → a table of medians, and benchmark.json with every value.
+
+Rows, each at the sizes given (square pictures, drawn; the bundled network; Gatys' notebook's weights, Gram matrices):
+
+step     a step of Adam, ours against a PyTorch statement of the same work; on a CPU eager and channels_last, on a GPU
+         compiled and bfloat16 too. Loss and gradient are asserted equal to 1e-4 first. Base: PyTorch's best.
+memory   the peak of a process that takes --steps steps, ours and PyTorch's: resident, or on a GPU the device's.
+compile  from the command to its first step and to its end, with JAX's cache of compiled programs empty, full, off.
+tiles    loss and gradient in --windows against the whole picture's.
+loss     seconds to the loss that --descent plain steps reach: averaged, coarse to fine, both. Also where each would
+         stop by itself, its shown picture moving less than --still a step. Compilation left out.
+recipe   a whole --recipe: on a GPU, `recipe --size 512 --recipe crowson-2023`.
+loop     a step inside `frames` against the same step called alone.
+sweep    a batch of four style weights against the same four in turn: what a CPU's chunks of one follow from.
 
 Machines are shared and noisy: two things are compared only in alternating runs of one process, and what to quote is the
-ratio of their medians. Each row first asserts that both sides compute the same.
+median of the ratios, turn by turn, with the least and the most.
 """
 
 import argparse
+import importlib.metadata
 import json
+import os
 import pathlib
 import platform
-import statistics
+import sys
 import time
 
 import jax
-import numpy as np
+from benchmarks import batches, descent, memory, starting, steps, timing
 
-from nst_jax import losses, paint, recipes, samples, transfer, vgg19
+from nst_jax import vgg19
 
+alternate = timing.alternate  # other scripts time with it
 
-def seconds(work) -> float:
-    """Wall time of a call, its arrays ready."""
-    begun = time.perf_counter()
-    jax.block_until_ready(work())
-    return time.perf_counter() - begun
-
-
-def alternate(works: dict, repeats: int) -> dict[str, list[float]]:
-    """Times of several callables, taken in turn after one call of each to warm up."""
-    for work in works.values():
-        seconds(work)
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            times[name].append(seconds(work))
-    return times
+ROWS = {
+    "step": steps.step,
+    "memory": memory.row,
+    "compile": starting.row,
+    "tiles": steps.tiled,
+    "loss": descent.loss,
+    "recipe": descent.recipe,
+    "loop": steps.loop,
+    "sweep": batches.row,
+}
+VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
-def case(size: int):
-    """(solver, its start, (params, targets, weights)): a step of Adam with real weights on drawn pictures, 4:3."""
-    shape = (size * 3 // 4, size)
-    content, style = samples.draw("skyline", shape), samples.draw("flow", shape)
-    recipe = recipes.get("gatys-notebook")._replace(optimizer="adam", settings={"learning_rate": 0.02})
-    loss, params, weights = paint.loss(recipe), vgg19.load(vgg19.bundled_path()), recipe.weights(shape)
-    targets = jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights)
-    painter = paint.solver(recipe, loss)
-    return painter, painter.init(jax.numpy.asarray(content)), (params, targets, weights)
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = known.add_argument
+    add("row", choices=ROWS)
+    add("--size", type=int, nargs="+", default=[256], help="of the picture's edge (default: 256)")
+    add("--repeats", type=int, default=7, help="turns that every side takes (default: 7)")
+    add("--steps", type=int, default=4, help="steps in a turn (default: 4)")
+    add("--windows", type=int, nargs="+", default=[256, 512, 1024], help="of row tiles (default: 256 512 1024)")
+    add("--descent", type=int, default=1000, help="plain steps of row loss (default: 1000)")
+    add("--every", type=int, default=10, help="steps between two looks at the loss (default: 10)")
+    add("--still", type=float, default=1e-4, help="movement a step that counts as none (default: 1e-4)")
+    add("--recipe", default="crowson-2023", help="of row recipe (default: crowson-2023)")
+    add("--of-steps", type=int, help="steps of row recipe in all (default: its own)")
+    add("--weights", type=pathlib.Path, default=vgg19.bundled_path(), help="the network, for both sides")
+    add("-o", "--output", type=pathlib.Path, default=pathlib.Path("benchmark.json"))
+    return known
 
 
-def loop(args) -> dict[str, list[float]]:
-    """A step inside `frames` against the same step called alone."""
-    painter, state, rest = case(args.size)
-    step = jax.jit(painter.step)
-
-    def alone():
-        current = state
-        for _ in range(args.steps):
-            current, _ = step(current, *rest)
-        return current
-
-    def framed():
-        *_, (_, last, _) = transfer.frames(painter.step, state, *rest, num_steps=args.steps, every=args.steps)
-        return last
-
-    np.testing.assert_allclose(alone().image, framed().image, atol=1e-3)
-    times = alternate({"frames": framed, "alone": alone}, args.repeats)
-    return {name: [t / args.steps for t in each] for name, each in times.items()}
+def machine() -> dict[str, str]:
+    """Where and with what this is measured."""
+    device, installed = jax.devices()[0], {d.name: d.version for d in importlib.metadata.distributions()}
+    words = {
+        "machine": f"{platform.machine()}, {processor()}, {os.cpu_count()} CPUs",
+        "busy": f"{os.getloadavg()[0]:.1f}",
+    }
+    words |= {"device": f"{device.platform} {device.device_kind}", "date": time.strftime("%Y-%m-%d %H:%M")}
+    return words | {name: installed[name] for name in VERSIONS if name in installed}
 
 
-ROWS = {"loop": loop}
+def processor() -> str:
+    """The processor's own name, where the system tells it."""
+    told = pathlib.Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=ROWS)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("-o", "--output", type=pathlib.Path, default="benchmark.json")
-    args = parser.parse_args()
-    times = ROWS[args.row](args)
-    device = jax.devices()[0]
-    head = {"row": args.row, "size": args.size, "device": f"{device.platform} {device.device_kind}"}
-    head |= {"machine": platform.machine(), "jax": jax.__version__, "date": time.strftime("%Y-%m-%d")}
-    args.output.write_text(json.dumps(head | {"seconds": times}, indent=1))
-    print(*(f"{k} {v}" for k, v in head.items()), sep=", ")
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    base = list(medians)[-1]
-    for name, each in times.items():
-        ratio = medians[name] / medians[base]
-        print(f"{name:<12} {medians[name]:8.4f} s  ({min(each):.4f} to {max(each):.4f})  {ratio:.2f} × {base}")
+def main(argv=None):
+    args, results = parser().parse_args(argv), []
+    args.weights = args.weights.resolve()
+    head = {"row": args.row} | machine()
+    print(*(f"{k} {v}" for k, v in head.items()), sep=", ", flush=True)
+    for size in args.size:
+        results.append(ROWS[args.row](args, size))
+        print(timing.table(results[-1]), flush=True)
+        record = head | {"flags": sys.argv[1:] if argv is None else argv, "results": [*map(timing.record, results)]}
+        args.output.write_text(json.dumps(record, indent=1, default=str))
 
 
 if __name__ == "__main__":

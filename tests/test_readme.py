@@ -32,6 +32,10 @@ def folder(tmp_path_factory, narrow):
     sky[:24] = 1
     images.save(here / "sky.png", sky)
     images.save(here / "ground.png", 1 - sky)
+    for name, picture in {"photographs": "town.jpg", "paintings": "night.jpg"}.items():
+        (here / name).mkdir()
+        shutil.copy(here / picture, here / name)
+    (here / "jobs.csv").write_text("content,style,seed\ntown.jpg,night.jpg,1\ntown.jpg,night.jpg;wave.jpg,2\n")
     vgg19.save(here / "narrow.h5", narrow)
     return here
 
@@ -40,10 +44,15 @@ def folder(tmp_path_factory, narrow):
 def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     words = [{"5": "0.05"}.get(word, word) if "--minutes" in line else word for word in shlex.split(line)[1:]]
-    if words[0] in ("stylize", "texture", "reconstruct"):
+    if words[0] in ("stylize", "texture", "reconstruct", "sweep", "batch"):
         if "--save-every" in words:
             words[words.index("--save-every") + 1] = "2"
-        words += ["--size", "48x32", "--ladder", "48:3", "--weights", "narrow.h5"]
+        words += ["--size", "48x32", "--ladder", "48:30" if "--fast-first" in words else "48:3"]
+        words += [] if {"--preview", "--network"} & {*words} else ["--weights", "narrow.h5"]
+    if words[0] in ("sweep", "batch"):
+        words += ["--style-layers", "relu1_1,relu2_1"]  # what is quick to compile
+    if words[0] == "plan":
+        words += ["--weights", "narrow.h5"]
     if words[0] in ("show", "rerun"):
         paint = ["stylize", "town.jpg", "night.jpg", "-o", "painting.png", "--ladder", "32:2"]
         assert cli.main([*paint, "--weights", "narrow.h5"]) == 0

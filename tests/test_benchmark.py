@@ -1,0 +1,102 @@
+"""Every row of the benchmark runs, in small; what is compared must be equal."""
+
+import importlib
+import importlib.util
+import json
+import pathlib
+import re
+import sys
+
+import numpy as np
+import pytest
+from conftest import network
+
+from nst_jax import vgg19
+
+SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
+TORCH = importlib.util.find_spec("torch") is not None
+MEASURED = {
+    "step": ["ours", "torch eager", "torch channels_last"] if TORCH else ["ours"],
+    "memory": ["ours", "torch eager", "torch channels_last"] if TORCH else ["ours"],
+    "tiles": ["windows of 191", "whole"],
+    "loss": ["averaged", "coarse to fine", "both", "plain"],
+    "recipe": ["crowson-2023"],
+    "loop": ["frames", "alone"],
+    "sweep": ["batch", "in turn"],
+}
+SMALL = {
+    "tiles": ["--windows", "16", "191", "512", "--size", "223"],
+    "loss": ["--size", "64", "--descent", "10", "--every", "2", "--still", "1"],
+    "recipe": ["--size", "64", "--of-steps", "2"],
+    "memory": ["--repeats", "1"],
+}
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """The script, as a module."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module("benchmark")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of a narrow network."""
+    path = tmp_path_factory.mktemp("weights") / "narrow.h5"
+    vgg19.save(path, network((4, 5, 6, 7, 8)))
+    return str(path)
+
+
+@pytest.fixture
+def said(benchmark, weights, tmp_path, capsys):
+    """Runs a row in small: (what it printed, what it wrote)."""
+
+    def call(row):
+        words = [row, "--size", "48", "--repeats", "2", "--steps", "1", "--weights", weights]
+        benchmark.main([*words, *SMALL.get(row, []), "-o", str(tmp_path / "out.json")])
+        return capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
+
+    return call
+
+
+@pytest.mark.parametrize("row", MEASURED)
+def test_a_row_prints_a_table_and_writes_every_value(said, row):
+    table, record = said(row)
+    assert {"row", "machine", "device", "date", "jax", "flags"} <= record.keys()
+    (result,) = record["results"]
+    missing = {"averaged", "coarse to fine", "both"} if row == "loss" else set()  # so soon, they need not be as good
+    assert {*MEASURED[row]} - missing <= result["measured"].keys() <= {*MEASURED[row]}
+    for name, values in result["measured"].items():
+        assert len(values) == (1 if row in ("loss", "memory") else 2)
+        assert min(values) > 0
+        assert re.search(rf"^  {name} +[\d.]+ (s|MiB)  \([\d.]+ to [\d.]+\)", table, re.MULTILINE)
+    assert result["ratios"].keys() == result["measured"].keys() - {result["base"]} or row == "recipe"
+
+
+@pytest.mark.skipif(not TORCH, reason="compares with PyTorch")
+def test_sides_that_compute_different_things_are_not_timed(said, monkeypatch):
+    partner = importlib.import_module("benchmarks.partner")
+    gram = partner.gram
+    monkeypatch.setattr(partner, "gram", lambda f: 1.001 * gram(f))
+    with pytest.raises(AssertionError, match=r"both sides must compute the same to 1e-06, got .*: no times are taken"):
+        said("step")
+
+
+def test_ratios_are_of_turns(benchmark):
+    timing = importlib.import_module("benchmarks.timing")
+    result = timing.Result(64, {"ours": [1.0, 2.0, 8.0], "theirs": [2.0, 2.0, 10.0]}, "theirs")
+    np.testing.assert_allclose(timing.ratios(result, "ours"), [0.5, 1.0, 0.8])
+    assert "0.800 (0.500 to 1.000) × theirs" in timing.table(result)
+    assert timing.fastest(result.measured, "torch") is None
+
+
+def test_the_time_to_a_first_step_is_a_commands(benchmark, monkeypatch, tmp_path):
+    starting = importlib.import_module("benchmarks.starting")
+    code = "import sys, time, pathlib; a = sys.argv; n = a[a.index('--log') + 1]; pathlib.Path(n).write_text("
+    code += '\'{"a": 1}\\n{"step": 1}\\n\'); time.sleep(0.3)'
+    monkeypatch.setattr(starting, "COMMAND", [sys.executable, "-c", code])
+    first, whole = starting._timed(benchmark.parser().parse_args(["compile"]), 64, tmp_path, [])
+    assert 0 < first < whole - 0.2
+    monkeypatch.setattr(starting, "COMMAND", [sys.executable, "-c", "raise SystemExit('no such thing')"])
+    with pytest.raises(RuntimeError, match="the command must paint, got exit code 1: no such thing"):
+        starting._timed(benchmark.parser().parse_args(["compile"]), 64, tmp_path, [])
