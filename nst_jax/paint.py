@@ -1,7 +1,6 @@
 """From pictures and a recipe to a painting: the core's functions, put together as a recipe says, coarse to fine."""
 
 import contextlib
-import functools
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nst_jax import families, images, losses, plans, recipes, starts, transfer, vgg19
+from nst_jax import families, images, losses, plans, recipes, starts, thrift, transfer, vgg19
 from nst_jax import mesh as meshes
 from nst_jax.losses import Region
 from nst_jax.plans import Load, Machine, Plan
@@ -105,14 +104,13 @@ def _resized(guide, shape):
     return None if guide is None else images.resize(guide, shape).clip(0, 1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _prepared(prepare, *args):
-    return prepare(*args)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _terms(loss, image, params, targets, weights):
-    return loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
+_prepared = thrift.Program(lambda prepare, *args: prepare(*args), static_argnums=0)
+_terms = thrift.Program(
+    lambda loss, image, params, targets, weights: loss.terms(
+        loss.summarise(params, image, targets.spatial, weights), targets, weights
+    ),
+    static_argnums=0,
+)
 
 
 def load(params, job: Job, shape: tuple[int, int]) -> Load:
@@ -128,7 +126,7 @@ def load(params, job: Job, shape: tuple[int, int]) -> Load:
     floats = 2 * image.size + math.prod(np.shape(job.content)) + sum(map(math.prod, styles))  # a frame, the content
     held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
-    return Load(shape, params, content, style, guided, held)
+    return Load(shape, params, content, style, guided, held, job.recipe.style_distance == "wasserstein")
 
 
 def planned(params, job: Job, shape: tuple[int, int], machine: Machine) -> Plan:
@@ -149,6 +147,7 @@ def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iter
         state = painter.init(begun(job, *scene)) if state is None else transfer.carried(painter, state, shape)
         del scene  # at full size its pictures are as large as a state's
         state = run.placed(state)
+        run.ready(state, args)
         followed = _persistent(run, args, state, range(done, done + stage.steps), every)
         for frame, state in _ahead(after, followed):  # noqa: B007, the last state goes on to the next stage
             yield frame
@@ -188,11 +187,18 @@ class _Run(NamedTuple):
     def arguments(self, scene):
         """(params, targets, weights)"""
         weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
-        return self.params, _prepared(self.loss.prepare, self.params, *scene, weights), weights
+        known = self.loss.prepare, self.params, *scene, weights
+        _prepared.ready(*known)
+        return self.params, _prepared(*known), weights
 
     def placed(self, state):
         """A state where the run goes on."""
         return state if self.machine.mesh is None else meshes.placed(state, self.machine.mesh)
+
+    def ready(self, state, args):
+        """Compile what this stage calls before its buffers are there."""
+        transfer.consumed.ready(self.painter.step, state, 1, *args)
+        _terms.ready(self.loss, self.painter.picture(state), *args)
 
     def compiled(self):
         """Compile what this stage will call; whatever is wrong will be raised when it is called."""

@@ -19,12 +19,14 @@ from nst_jax.losses import Loss
 SHARE = 0.75  # of a host's memory, which others use too
 AGAIN = (1, 3)  # blocks computed again
 WINDOWS = (2048, 1536, 1024, 768, 512, 384)
-# What XLA's buffers hold besides the maps that a gradient needs, in maps of the first block's width; from
-# `memory_analysis` of the compiled steps of two recipes at 512 and 1024 px, CPU, jax 0.10.2
-WORKING = {0: 5.2, 1: 3.9, 3: 4.5}
+# What XLA's buffers hold, from `memory_analysis` of the compiled steps of two recipes at 512 and 1024 px, CPU, jax
+# 0.10.2: in maps of the first block's width, besides the maps that a gradient needs, and at least in all; of the maps
+# measured in regions, once for each region but the first
+BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
+ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
 IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
-ROOTS = 30  # matrices of a layer's channels, at most at once
-PROCESS = 550e6  # bytes of Python, jax, XLA's compiler and its programs on a host
+MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
+PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
 
 class Machine(NamedTuple):
@@ -57,6 +59,7 @@ class Load(NamedTuple):
     style: tuple[str, ...]
     guided: int = 0  # regions with guides
     held: int = 0  # bytes: states, and pictures kept beside them
+    rooted: bool = True  # whether the style distance takes roots of moments
 
 
 def applied(plan: Plan, loss: Loss) -> Loss:
@@ -96,8 +99,13 @@ def chosen(load: Load, memory: int) -> Plan:
 
 
 def smaller(plan: Plan, load: Load) -> Plan:
-    """The fastest plan whose steps take at most three quarters of what this one's were to take, and did not find."""
-    fitting = [other for other in candidates(load) if step(other, load) <= 0.75 * step(plan, load)]
+    """The fastest plan whose steps take at most three quarters of what this one's were to take, and did not find.
+
+    Where there is none, the one that takes least.
+    """
+    less = [other for other in candidates(load) if step(other, load) < step(plan, load)]
+    fitting = [other for other in less if step(other, load) <= 0.75 * step(plan, load)]
+    fitting = fitting or sorted(less, key=lambda other: step(other, load))[:1]
     if not fitting:
         h, w = load.shape
         raise ValueError(
@@ -149,9 +157,10 @@ def step(plan: Plan, load: Load) -> float:
     widths, _ = vgg19.shape_of(load.params)
     pixels = math.prod(load.shape)
     of = tiles.grid(load.params, load.shape, plan.window, (*load.content, *load.style)).shape if plan.window else None
-    moments = ROOTS * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
-    regional = 2 * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
-    each = _kept(plan.again, load) + WORKING[plan.again] * widths[0] + regional
+    moments = MATRICES * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
+    besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
+    regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
+    each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional
     return 4 * (moments + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
 
 

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from nst_jax import thrift
+
 
 class State(NamedTuple):
     """What the next step needs."""
@@ -228,10 +230,10 @@ def _looped(step, state, count, *args):
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
 
 
-advanced = jax.jit(_looped, static_argnums=0)
+advanced = thrift.Program(_looped, static_argnums=0)
 """(step, state, count, *args) -> (state, info): so many steps in one compiled loop, for all counts the same."""
 
-consumed = jax.jit(_looped, static_argnums=0, donate_argnums=1)
+consumed = thrift.Program(_looped, static_argnums=0, donate_argnums=1)
 """`advanced` in the memory of the state that it is given, which is gone afterwards."""
 
 

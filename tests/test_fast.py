@@ -222,10 +222,11 @@ def test_a_finished_network_has_its_maps_gram_distances():
     random = np.random.default_rng(0)
     params = student.init(0, network((8,) * 5), widths=(4, 5, 6, 7, 8), convs=(1, 1, 2, 2, 1))
     maps = {tap: random.normal(size=m.shape) for tap, m in params["maps"].items()}
+    params["maps"] = maps
     known = student.Known({}, {}, dict.fromkeys(maps, 9.0))
-    left = dict.fromkeys(maps, 0.36)
+    energies = dict.fromkeys(maps, 1 / 0.64)
     teacher_params = {"input": {"mean": jnp.array(vgg19.MEAN), "std": jnp.array(vgg19.STD)}}
-    made = student.finished(params, maps, left, teacher_params, known)
+    made = student.finished(params, energies, teacher_params, known)
     a, b = (drawn(seed, 32, 32) for seed in (1, 2))
     said = student.answers(params["layers"], np.stack([a, b]), set(TAPS))
     for tap, m in maps.items():

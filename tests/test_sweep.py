@@ -41,7 +41,7 @@ def last(params, jobs, **options):
 
 def programs():
     """How many programs of steps there are."""
-    return transfer.advanced._cache_size() + transfer.consumed._cache_size()
+    return sum(program.of(())._cache_size() for program in (transfer.advanced, transfer.consumed))
 
 
 # Equal to single runs

@@ -1,0 +1,85 @@
+"""Programs that hold less memory than XLA's own, to the same last bit, and memory given back."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax import losses, paint, recipes, thrift, transfer
+
+
+@pytest.fixture(scope="module")
+def step(bundled):
+    """A step of the real network at 96 px: (solver, state, arguments)."""
+    recipe = recipes.get("nst-jax")
+    bound, weights = paint.loss(recipe), recipe.weights((96, 96))
+    content, style = (np.random.default_rng(i).uniform(size=(96, 96, 3)).astype("f4") for i in range(2))
+    painter = paint.solver(recipe, bound)
+    return (
+        painter,
+        painter.init(content),
+        (bundled, bound.prepare(bundled, content, losses.everywhere(style), weights), weights),
+    )
+
+
+def test_steps_hold_less_and_are_the_same_to_the_last_bit(step):
+    painter, state, args = step
+    plain = transfer.advanced.plain.lower(painter.step, state, 2, *args).compile()
+    ours = transfer.advanced.lower(painter.step, state, 2, *args).compile()
+    held = [each.memory_analysis().temp_size_in_bytes for each in (ours, plain)]
+    assert held[0] < 0.85 * held[1]
+    for a, b in zip(*(jax.tree.leaves(each(state, 2, *args)) for each in (ours, plain)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_program_inside_another_one():
+    program = thrift.Program(lambda n, x: n * x, static_argnums=0)
+    assert program(3, 2.0) == 6
+    assert jax.jit(lambda x: program(3, x) + 1)(2.0) == 7
+    assert jax.grad(lambda x: program(3, x))(2.0) == 3
+    np.testing.assert_array_equal(jax.vmap(lambda x: program(3, x))(jnp.arange(3.0)), [0, 3, 6])
+
+
+@pytest.fixture
+def anew():
+    """What is known of this process's devices is asked again, before and after."""
+    thrift.options.cache_clear()
+    yield
+    thrift.options.cache_clear()
+
+
+def test_what_xla_does_not_know_it_is_not_told(anew, monkeypatch):
+    assert thrift.options() == thrift.ORDER
+    thrift.options.cache_clear()
+    monkeypatch.setattr(thrift, "ORDER", {"xla_cpu_no_such_thing": "1"})
+    assert thrift.options() is None
+    assert thrift.Program(lambda x: x + 1)(1) == 2
+
+
+def test_other_devices_are_told_nothing(anew, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert thrift.options() is None
+
+
+RESIDENT = """
+from nst_jax import thrift
+def resident():
+    return int(next(line for line in open("/proc/self/status") if "VmRSS" in line).split()[1]) // 1024
+many = [bytes(60_000) for _ in range(2_000)]  # smaller than what is taken from the system by itself
+for one in many[:-1:2] + many[1:-1:2]:
+    pass
+before, last = resident(), many[-1]  # the last lies above all others, which keeps them
+del many, one
+thrift.give_back()
+print(before, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
+def test_freed_memory_goes_back_to_the_system():
+    done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before - after > 80
