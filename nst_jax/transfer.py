@@ -225,6 +225,7 @@ def _last(path) -> str:
 
 
 def _looped(step, state, count, *args):
+    step = jax.jit(step)  # traced once, for the shapes and for the loop
     shapes = jax.eval_shape(step, state, *args)[1]
     info = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))

@@ -343,12 +343,17 @@ def _write(group, layer, half):
 
 def load(path=None) -> Params:
     """Parameters of a file that `save` wrote, in float32; without a path, those that `find` finds."""
+    return jax.tree.map(jnp.asarray, read(path))
+
+
+def read(path=None) -> Params:
+    """What `load` gives, as NumPy's arrays: no device is asked for anything yet."""
     path = find(path)
     with opened(path) as file:
         params = {name: _arrays(group) for name, group in file.items() if name != "activations"}
         params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
     check(params, path)
-    return jax.tree.map(jnp.asarray, params)
+    return params
 
 
 def _arrays(group):

@@ -42,6 +42,31 @@ def arguments(parser):
     add("--no-cache", action="store_true", help="compile anew, and don't keep compiled programs for the next run")
 
 
+_READING: dict = {}
+
+
+def reading(path) -> None:
+    """Read a network beside all else that is done until `network` is asked for it."""
+    import concurrent.futures
+
+    from nst_jax import vgg19
+
+    reader = concurrent.futures.ThreadPoolExecutor(1)
+    _READING[path] = reader.submit(vgg19.read, path)
+    reader.shutdown(wait=False)
+
+
+def network(path):
+    """The parameters of a network, read already or now."""
+    import jax
+    import jax.numpy as jnp
+
+    from nst_jax import vgg19
+
+    begun = _READING.pop(path, None)
+    return jax.tree.map(jnp.asarray, begun.result() if begun else vgg19.read(path))
+
+
 def used(args):
     """What the flags say that a run may use; compiled programs are kept from now on, unless they say no."""
     from nst_jax.plans import Machine

@@ -64,6 +64,8 @@ def done(args, recipe) -> int:
     folder = steps_folder(args, recipe)
     known = control.files(args, recipe)
     check_apart(args, recipe, [path for paths in known.values() for path in paths], folder)
+    if args.colour != "only":
+        machine.reading(args.weights)
     sources = control.read(args, recipe)
     if args.colour == "only":
         return recoloured(args, recipe, sources, known)
@@ -149,7 +151,7 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
 
     begun, story, uses = time.perf_counter(), report.begun(args, result), devices.used(args, job.shape[0])
     recipe, params, fitted = families.fitted(
-        job.recipe, vgg19.load(args.weights), activations=vgg19.activations(args.weights)
+        job.recipe, machine.network(args.weights), activations=vgg19.activations(args.weights)
     )
     job = job._replace(recipe=recipe)
     if args.minutes:
