@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import jax
+from jax.core import Tracer
 
 # Left to itself XLA's CPU orders a program so that parts may run beside each other, and keeps what they made: half as
 # much memory again, and no faster where each convolution fills all cores
@@ -45,7 +46,7 @@ class Program:
 
     def of(self, args):
         """The jitted function for these arguments."""
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args))
         return self.plain if traced else self._thrifty()
 
 

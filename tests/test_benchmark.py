@@ -17,7 +17,7 @@ SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 TORCH = importlib.util.find_spec("torch") is not None
 MEASURED = {
     "step": ["ours", "torch eager", "torch channels_last"] if TORCH else ["ours"],
-    "memory": ["ours", "torch eager", "torch channels_last"] if TORCH else ["ours"],
+    "memory": ["ours, compiling", "ours", *(["torch eager", "torch channels_last"] if TORCH else [])],
     "tiles": ["windows of 191", "whole"],
     "loss": ["averaged", "coarse to fine", "both", "plain"],
     "recipe": ["crowson-2023"],

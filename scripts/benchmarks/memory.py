@@ -1,6 +1,7 @@
 """Row `memory`: the most that a process of its own needed, for ours and for each kind of PyTorch's.
 
-The process itself is this file: python memory.py SIDE SIZE STEPS WEIGHTS → its peak in MiB.
+The process itself is this file: python memory.py SIDE SIZE STEPS WEIGHTS FOLDER → its peak in MiB. Ours paints as
+every run does, once without compiled programs and once with those that the first has left; PyTorch's never loads jax.
 """
 
 import importlib.util
@@ -10,23 +11,41 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
+
+OURS = "ours, compiling", "ours"
 
 
 def row(args, size: int):
     """Peaks of a run of a few steps, network and pictures included, Python and libraries too."""
     from benchmarks import timing
 
-    sides = ["ours"] + ["torch eager", "torch channels_last"] * bool(importlib.util.find_spec("torch"))
+    sides = [*OURS] + ["torch eager", "torch channels_last"] * bool(importlib.util.find_spec("torch"))
     measured: dict[str, list[float]] = {side: [] for side in sides}
     notes = {}
     for _ in range(args.repeats):
-        for side in sides:
-            command = [sys.executable, __file__, side, str(size), str(args.steps), str(args.weights)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            said = json.loads(done.stdout)
-            measured[side].append(said["peak"])
-            notes["of"] = said["of"]
+        with tempfile.TemporaryDirectory() as folder:
+            _scene(pathlib.Path(folder), size)
+            for side in sides:
+                command = [sys.executable, __file__, side, str(size), str(args.steps), str(args.weights), folder]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                said = json.loads(done.stdout)
+                measured[side].append(said["peak"])
+                notes["of"] = said["of"]
     return timing.Result(size, measured, timing.fastest(measured, "torch"), unit="MiB", notes=notes)
+
+
+def _scene(folder, size):
+    """Pictures and weights, for who knows nothing of ours."""
+    import numpy as np
+
+    from nst_jax import recipes, samples
+
+    weights = recipes.get("gatys-notebook").weights((size, size))
+    known = {name: {layer: float(w) for layer, w in getattr(weights, name).items()} for name in ("content", "style")}
+    (folder / "weights.json").write_text(json.dumps(known))
+    for name, sample in ("content", "skyline"), ("style", "flow"):
+        np.save(folder / f"{name}.npy", samples.draw(sample, (size, size)))
 
 
 def resident() -> float:
@@ -38,28 +57,37 @@ def resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
-def ours(size, steps, weights):
+def ours(size, steps, weights, folder):
     """(peak, of what) of our own steps."""
     import jax
+    import numpy as np
     from benchmarks import cases
 
-    jax.block_until_ready(cases.steps(cases.case(size, weights), steps))
+    from nst_jax import losses, paint, recipes, vgg19
+
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))
+    recipe = cases.RECIPE._replace(schedule=recipes.once(steps), edge="long")
+    job = paint.Job(content, losses.everywhere(style), recipe, (size, size))
+    for frame in paint.frames(vgg19.load(weights), job, every=steps):
+        jax.block_until_ready(frame.image)
     said = jax.devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in said:
         return said["peak_bytes_in_use"] / 2**20, "device"
     return resident(), "process"
 
 
-def torchs(kind, size, steps, weights):
+def torchs(kind, size, steps, weights, folder):
     """(peak, of what) of PyTorch's."""
+    from types import SimpleNamespace
+
+    import numpy as np
     import torch
     from benchmarks import partner
 
-    from nst_jax import recipes, samples
-
-    content, style = samples.draw("skyline", (size, size)), samples.draw("flow", (size, size))
-    pictures = content, style, content
-    partner.step(kind, weights, pictures, recipes.get("gatys-notebook").weights((size, size))).run(steps)
+    content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))
+    known = SimpleNamespace(**json.loads((folder / "weights.json").read_text()))
+    partner.step(kind, weights, (content, style, content), known).run(steps)
     if partner.device() == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20, "device"
     return resident(), "process"
@@ -67,7 +95,7 @@ def torchs(kind, size, steps, weights):
 
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-    side, size, steps, weights = sys.argv[1:]
-    known = int(size), int(steps), weights
-    peak, of = ours(*known) if side == "ours" else torchs(side.removeprefix("torch "), *known)
+    side, size, steps, weights, folder = sys.argv[1:]
+    known = int(size), int(steps), weights, pathlib.Path(folder)
+    peak, of = ours(*known) if side in OURS else torchs(side.removeprefix("torch "), *known)
     print(json.dumps({"peak": peak, "of": of}))

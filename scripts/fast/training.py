@@ -73,7 +73,9 @@ class Trainer(NamedTuple):
     scales: teacher.Scales
 
 
-def begun(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path, first=None) -> Trainer:
+def begun(
+    plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path, first: vgg19.Params | None = None
+) -> Trainer:
     """A training in a work folder, new or as it was left.
 
     `folder` holds its pictures, None: drawings alone; `first` is the network that a second training goes on from.
@@ -84,7 +86,7 @@ def begun(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: p
     print(f"{len(seen)} pictures to train on", flush=True)
     store = teacher.opened(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
     scales = teacher.scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
-    layers = student.begun(first, params) if plan.second else None
+    layers = None if first is None else student.begun(first, params)
     return Trainer(plan, params, layers, seen, work, store, student.known(params, scales), scales)
 
 
