@@ -72,7 +72,7 @@ def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS, convs=CONVS)
 
 def begun(params: vgg19.Params, teacher_params: vgg19.Params) -> dict:
     """The convolutions of a finished network to go on from; its maps are to be fitted anew, and are zero till then."""
-    layers = {name: dict(layer) for name, layer in params.items() if name.startswith("conv")}
+    layers = {n: {k: np.array(v) for k, v in layer.items()} for n, layer in params.items() if n.startswith("conv")}
     layers["conv1_1"]["kernel"] = layers["conv1_1"]["kernel"] / INPUT
     shapes = {tap: [len(net[f"conv{tap[4:]}"]["bias"]) for net in (layers, teacher_params)] for tap in TAPS}
     return {"layers": layers, "maps": {tap: jnp.zeros(shape) for tap, shape in shapes.items()}}
