@@ -27,7 +27,6 @@ def options(argv=None):
     parser.add_argument(
         "--finish", type=int, default=1, help="finishing rounds; more may be added to a finished training"
     )
-    parser.add_argument("--begin", type=pathlib.Path, help="a second training: the network that a first one has made")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=pathlib.Path, default=vgg19.fast_path())
     return parser.parse_args(argv)
@@ -40,9 +39,9 @@ def main(argv=None) -> int:
     if not args.pictures:
         pictures.fetch(folder)
     steps = args.steps if args.minutes is None else max(1, round(args.minutes * STEPS_A_MINUTE))
-    first = vgg19.load(args.begin) if args.begin else None
-    plan = training.planned(steps, second=first is not None, finish=args.finish, seed=args.seed)
-    trainer = training.begun(plan, vgg19.load(vgg19.bundled_path()), folder, args.work, first)
+    trainer = training.begun(
+        training.planned(steps, finish=args.finish, seed=args.seed), vgg19.load(vgg19.bundled_path()), folder, args.work
+    )
     params = training.result(trainer, training.watched(trainer))
     vgg19.save(args.output, params, half=True, teacher="VGG19 as bundled", steps=steps, seed=args.seed)
     print(f"{args.output}: {args.output.stat().st_size} bytes")

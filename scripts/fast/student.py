@@ -16,13 +16,9 @@ from nst_jax import vgg19
 
 WIDTHS = (16, 64, 112, 176, 256)  # with CONVS, as much as nine times VGG19's speed and 3 MB allow
 CONVS = (1, 1, 2, 3, 1)
-TAPS = "relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"
-EVEN = dict.fromkeys(TAPS, 1.0)
-EMPHASIS = EVEN | {"relu4_1": 1.25, "relu5_1": 2.0}  # what is worst learnt decides how a painting looks
-AT_LAST = EVEN | {"relu4_1": 2.0, "relu5_1": 3.0}  # the same in finishing rounds
-MOMENTS = AT_LAST | {"gram relu3_1": 1.0, "gram relu4_1": 2.0, "gram relu5_1": 3.0}  # the same in a second training
-MUON, ADAM = (4e-3, 1.2e-3), (2e-3, 2e-3)  # the highest rates in the first third, and later
-SECOND = (1.5e-3, 1.5e-3), (1.5e-3, 1.5e-3)  # the same in a second training
+EMPHASIS = {"relu4_1": 1.25, "relu5_1": 2.0}  # what is worst learnt decides how a painting looks
+AT_LAST = {"relu4_1": 2.0, "relu5_1": 3.0}  # the same in finishing rounds
+MUON, ADAM = (4e-3, 1.2e-3), (2e-3, 2e-3)  # the highest rates in the first round, and later
 FINISH = (1e-3, 1e-3), (1e-3, 1e-3)  # in a finishing round
 INPUT = 1 / 64  # input while it learns, of VGG19's
 
@@ -70,14 +66,6 @@ def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS, convs=CONVS)
     return {"layers": layers, "maps": maps}
 
 
-def begun(params: vgg19.Params, teacher_params: vgg19.Params) -> dict:
-    """The convolutions of a finished network to go on from; its maps are to be fitted anew, and are zero till then."""
-    layers = {n: {k: np.array(v) for k, v in layer.items()} for n, layer in params.items() if n.startswith("conv")}
-    layers["conv1_1"]["kernel"] = layers["conv1_1"]["kernel"] / INPUT
-    shapes = {tap: [len(net[f"conv{tap[4:]}"]["bias"]) for net in (layers, teacher_params)] for tap in TAPS}
-    return {"layers": layers, "maps": {tap: jnp.zeros(shape) for tap, shape in shapes.items()}}
-
-
 def answers(layers, images, taps) -> dict:
     """The student's taps: [n, h, w, 3] in [0, 1] -> {tap: [n, h', w', d]}."""
     out, x = {}, _normalised(images) * INPUT
@@ -111,24 +99,10 @@ def pairs(layers, batch: Batch, known: Known) -> dict:
     return out
 
 
-def errors(params, batch: Batch, known: Known, names=TAPS) -> dict:
-    """By tap, the squared error of the mapped features, of the teacher's variance; by "gram TAP", of Gram matrices."""
-    each, count = pairs(params["layers"], batch, known), len(batch.crops)
-    mapped = {tap: (mine @ params["maps"][tap], target) for tap, (mine, target) in each.items()}
-    of = {
-        "gram": lambda mine, target: _missed(mine, target, count),
-        "": lambda *both: jnp.square(both[0] - both[1]).mean(),
-    }
-    return {
-        name: of[name.rpartition(" ")[0]](*mapped[name.split()[-1]]) for name in names if name.split()[-1] in mapped
-    }
-
-
-def _missed(mine, target, count):
-    """The squared error of crops' Gram matrices, of the teacher's own square: rows of `count` crops, twice."""
-    grams = [[rows.T @ rows for rows in jnp.split(each, count)] for each in (mine, target)]
-    missed = sum(jnp.square(a - b).sum() for a, b in zip(*grams, strict=True))
-    return missed / sum(jnp.square(b).sum() for b in grams[1])
+def errors(params, batch: Batch, known: Known) -> dict:
+    """By tap, the squared error of the mapped features, of the teacher's variance."""
+    each = pairs(params["layers"], batch, known)
+    return {tap: jnp.square(mine @ params["maps"][tap] - target).mean() for tap, (mine, target) in each.items()}
 
 
 @functools.cache
@@ -151,11 +125,11 @@ def optimizer(steps: int, *, muon=MUON, adam=ADAM) -> optax.GradientTransformati
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def step(optimizer, state: State, batch: Batch, known: Known, emphasis: dict) -> tuple[State, dict]:
-    """One step of learning what `emphasis` names: (the next state, errors by name)."""
+    """One step of learning: (the next state, errors by tap)."""
 
     def value(params):
-        each = errors(params, batch, known, tuple(emphasis))
-        return sum(emphasis[name] * e for name, e in each.items()), each
+        each = errors(params, batch, known)
+        return sum(emphasis.get(tap, 1.0) * e for tap, e in each.items()), each
 
     gradient, each = jax.grad(value, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
@@ -182,35 +156,17 @@ def refitted(params, batches, known: Known) -> tuple[dict, dict]:
     return maps, left
 
 
-def energies(params, batches, known: Known) -> dict:
-    """By tap, what the mapped features' Gram matrices are to be multiplied by to be nearest to the teacher's."""
-
-    @jax.jit
-    def products(batch):
-        each = pairs(params["layers"], batch, known)
-        out = {}
-        for tap, (mine, target) in each.items():
-            a, b = (
-                [rows.T @ rows for rows in jnp.split(x, len(batch.crops))] for x in (mine @ params["maps"][tap], target)
-            )
-            out[tap] = sum(jnp.vdot(g, t) for g, t in zip(a, b, strict=True)), sum(jnp.vdot(g, g) for g in a)
-        return out
-
-    found = [jax.tree.map(float, products(batch)) for batch in batches]
-    return {tap: sum(f[tap][0] for f in found) / sum(f[tap][1] for f in found) for tap in found[0]}
-
-
-def finished(params, energies, teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
+def finished(params, maps, left, teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
     """Parameters as `vgg19` knows them: input as VGG19's, and at each tap (d/C)^½ (M Mᵀ)^½ for a projection.
 
     The features so projected have nearly the teacher's Gram matrix, turned; losses are means over channels, hence d/C.
-    What maps leave out is missing from their energy, and is given back.
+    What least squares leaves out is missing from their energy, and is given back.
     """
     out = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params["layers"].items()}
     out["conv1_1"]["kernel"] = out["conv1_1"]["kernel"] * INPUT
-    for tap, m in params["maps"].items():
+    for tap, m in maps.items():
         d, c = m.shape
-        scale = d / c * energies[tap] * float(known.variance[tap])
+        scale = d / c / (1 - left[tap]) * float(known.variance[tap])
         out[tap] = {"projection": _root(m @ m.T * scale).astype(np.float32)}
     return {**jax.tree.map(jnp.asarray, out), "input": teacher_params["input"]}
 

@@ -17,7 +17,7 @@ from fast import pictures, student, teacher, visited
 
 from nst_jax import vgg19
 
-VISITED = 0.4  # the share of a batch from pictures that optimisations passed through, once there are any
+VISITED = 0.3  # the share of a batch from pictures that optimisations passed through, once there are any
 AT_LAST = 0.5  # the same in finishing rounds
 REFIT = 150  # batches that a least-squares fit of the maps goes over
 
@@ -30,7 +30,6 @@ class Plan(NamedTuple):
     visits: tuple[int, ...]  # by round, pictures taken on the student's own ways
     finish: int = 0  # finishing rounds: half as many visited crops as the round before, rates that begin again
     seed: int = 0
-    second: bool = False  # goes on from a network that a training has made
     batch: int = 4
     edge: int = 160
     every: int = 100  # steps from one line of progress to the next, and from one state put down to the next
@@ -52,11 +51,9 @@ class Plan(NamedTuple):
         return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in self.crops()])
 
 
-def planned(steps: int, *, second: bool = False, finish: int = 1, seed: int = 0) -> Plan:
+def planned(steps: int, *, finish: int = 1, seed: int = 0) -> Plan:
     """A plan in proportion to its steps: crops are seen four times or so."""
     share = max(steps // 100, 1)
-    if second:
-        return Plan(steps, (42 * share, 0, 0), (7 * share,) * 3, finish, seed, second)
     return Plan(steps, (60 * share, 10 * share, 10 * share), (0, 6 * share, 6 * share), finish, seed)
 
 
@@ -65,7 +62,6 @@ class Trainer(NamedTuple):
 
     plan: Plan
     params: vgg19.Params  # the teacher's
-    first: dict | None  # of a second training: what it begins with
     seen: list[np.ndarray]
     work: pathlib.Path
     store: teacher.Store
@@ -73,21 +69,15 @@ class Trainer(NamedTuple):
     scales: teacher.Scales
 
 
-def begun(
-    plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path, first: vgg19.Params | None = None
-) -> Trainer:
-    """A training in a work folder, new or as it was left.
-
-    `folder` holds its pictures, None: drawings alone; `first` is the network that a second training goes on from.
-    """
+def begun(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path) -> Trainer:
+    """A training in a work folder, new or as it was left; `folder` holds its pictures, None: drawings alone."""
     work.mkdir(parents=True, exist_ok=True)
     _agreed(plan, work / "plan.json")
     seen = pictures.gathered(folder, work / "pictures.bin") if folder else []
     print(f"{len(seen)} pictures to train on", flush=True)
     store = teacher.opened(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
     scales = teacher.scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
-    layers = None if first is None else student.begun(first, params)
-    return Trainer(plan, params, layers, seen, work, store, student.known(params, scales), scales)
+    return Trainer(plan, params, seen, work, store, student.known(params, scales), scales)
 
 
 def _agreed(plan, file):
@@ -115,9 +105,13 @@ def _round(trainer, bounds, grown, done, state):
     """A round's steps, from wherever in it the state is."""
     plan, (start, end), errors = trainer.plan, bounds, []
     last = start >= plan.steps
-    optimizer, emphasis = _lesson(plan, start, end)
-    if done == start and (last or done == 0):
-        params = fitted(trainer, state, grown)
+    optimizer, emphasis = student.optimizer(plan.steps), student.EMPHASIS
+    if last:
+        muon, adam = student.FINISH
+        optimizer, emphasis = student.optimizer(end - start, muon=muon, adam=adam), student.AT_LAST
+    if done == start and (last or done == 0):  # maps fitted to a random network are a better start than random ones
+        maps = jax.tree.map(np.float32, refitted(trainer, state, grown)[0])
+        params = {**state.params, "maps": maps}
         state = student.State(params, optimizer.init(params))
     while done < end:
         share = AT_LAST if last else VISITED
@@ -130,23 +124,12 @@ def _round(trainer, bounds, grown, done, state):
             errors = []
 
 
-def _lesson(plan, start, end):
-    """(the optimiser, and how much weight is given to what) of a round."""
-    if start >= plan.steps:
-        muon, adam = student.FINISH
-        return student.optimizer(end - start, muon=muon, adam=adam), student.MOMENTS if plan.second else student.AT_LAST
-    if plan.second:
-        muon, adam = student.SECOND
-        return student.optimizer(plan.steps, muon=muon, adam=adam), student.MOMENTS
-    return student.optimizer(plan.steps), student.EMPHASIS
-
-
 def _restored(trainer):
     file = trainer.work / "state.pickle"
     if file.exists():
         return pickle.loads(file.read_bytes())
     plan = trainer.plan
-    params = trainer.first or student.init(plan.seed, trainer.params, widths=plan.widths, convs=plan.convs)
+    params = student.init(plan.seed, trainer.params, widths=plan.widths, convs=plan.convs)
     return 0, student.State(params, student.optimizer(plan.steps).init(params))
 
 
@@ -165,9 +148,9 @@ def _grow(trainer: Trainer, number: int, state, upto: int) -> None:
     first = upto - visits
     teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), min(first, upto))
     if visits:
-        teacher.fill(
-            store, trainer.params, trainer.scales, _visits(trainer, network(trainer, state, first), number), upto
-        )
+        maps, left = refitted(trainer, state, first)
+        params = student.finished(state.params, maps, left, trainer.params, trainer.known)
+        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params, number), upto)
 
 
 def _fresh(trainer, i):
@@ -204,36 +187,18 @@ def _picked(store, indices):
 
 
 def refitted(trainer: Trainer, state: student.State, grown: int) -> tuple[dict, dict]:
-    """Maps by least squares over what is known: (maps, what they leave), by tap."""
-    return student.refitted(state.params, _evenly(trainer, grown), trainer.known)
-
-
-def _evenly(trainer, grown) -> Iterator[student.Batch]:
+    """Maps by least squares over what is known, evenly: (maps, what they leave), by tap."""
     n, size = trainer.plan.batch, min(REFIT, grown // trainer.plan.batch)
     order = np.linspace(0, grown - 1, size * n).astype(int)
-    return (_picked(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
-
-
-def fitted(trainer: Trainer, state: student.State, grown: int) -> dict:
-    """What was learnt, with maps by least squares; a second training's, once there, have learnt moments and stay."""
-    if trainer.plan.second and any(map(np.any, state.params["maps"].values())):
-        return state.params
-    return {**state.params, "maps": jax.tree.map(np.float32, refitted(trainer, state, grown)[0])}
-
-
-def network(trainer: Trainer, state: student.State, grown: int) -> vgg19.Params:
-    """The student as it is, as a network to paint with."""
-    params = fitted(trainer, state, grown)
-    energies = student.energies(params, _evenly(trainer, grown), trainer.known)
-    print("energies of its maps are multiplied by " + said(energies), flush=True)
-    return student.finished(params, energies, trainer.params, trainer.known)
+    batches = (_picked(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
+    return student.refitted(state.params, batches, trainer.known)
 
 
 def result(trainer: Trainer, state: student.State) -> vgg19.Params:
     """The finished network."""
-    grown = trainer.store.done()
-    print("left by least squares: " + said(refitted(trainer, state, grown)[1]), flush=True)
-    return network(trainer, state, grown)
+    maps, left = refitted(trainer, state, trainer.store.done())
+    print("left after the last fit: " + said(left), flush=True)
+    return student.finished(state.params, maps, left, trainer.params, trainer.known)
 
 
 def said(errors: dict[str, float]) -> str:

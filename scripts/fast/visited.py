@@ -10,7 +10,7 @@ from fast import pictures
 
 from nst_jax import losses, recipes, transfer, vgg19
 
-STEPS = (8, 25, 50, 90)  # at which a picture is taken
+STEPS = (8, 20, 40, 70)  # at which a picture is taken
 AT_ONCE = 2  # transfers in one program: more do not fit a core's cache
 STEP_SIZE = 0.04
 
