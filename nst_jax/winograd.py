@@ -11,7 +11,7 @@ from jax import lax
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 LEAST = 64 * 128  # c · d: below, the transforms cost more than they save (conv1_2)
 MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
-ROWS = 48  # of a map: below, there is little to save, and six convolutions take longer to compile than one
+ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
 
 def plain(x, kernel):

@@ -59,6 +59,7 @@ POSITIONAL = {
     "vgg19.py:info": "the one path, or none",
     "vgg19.py:layers_of": "the network's shape is its one subject",
     "vgg19.py:load": "the one path, or none",
+    "vgg19.py:read": "the one path, or none",
 }
 LONGEST = 30  # lines of code of a function, its docstring left out
 INTERFACES = {"fetch.py:redirect_request": "overrides a method of urllib"}

@@ -835,6 +835,6 @@ def test_no_device_where_one_was_asked_for(run, studio, monkeypatch):
     assert code == 1
     assert err == f"wrong      {said}unset JAX_PLATFORMS, which is cuda\n"
     argv = ("stylize", studio / "town.png", studio / "night.png", "-o", "out.png", *QUICK)
-    monkeypatch.setattr(vgg19, "load", lambda path: none())
+    monkeypatch.setattr(vgg19, "read", lambda path: none())
     code, _, err = run(*argv, "--weights", studio / "narrow.h5")
     assert (code, err) == (1, f"nst-jax: {said}`nst-jax doctor` says what to do\n")
