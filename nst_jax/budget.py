@@ -1,5 +1,6 @@
 """A plan for a time budget: how many steps at which sizes, from measured times of a step."""
 
+import itertools
 import time
 from typing import NamedTuple
 
@@ -29,14 +30,14 @@ class Cost(NamedTuple):
 def measured(params, job: Job, *, clock=time.perf_counter) -> Cost:
     """The cost of a job's steps, from its two smallest sizes; what is compiled here need not be again in the run."""
     compiling, points = [], []
-    for shape, _ in paint.stages(job)[:2]:
+    for shape, stage in paint.stages(job)[:2]:
         small = job._replace(
             content=paint.images.resize(job.content, shape),
             shape=shape,
-            recipe=job.recipe._replace(schedule=recipes.once(6)),
+            recipe=job.recipe._replace(schedule=recipes.once(max(6, stage.steps))),  # its steps settle its plan
         )
         marks = [clock()]
-        for frame in paint.frames(params, small, every=2):
+        for frame in itertools.islice(paint.frames(params, small, every=2), 3):
             jax.block_until_ready(frame.image)
             marks.append(clock())
         step = min(marks[2] - marks[1], marks[3] - marks[2]) / 2

@@ -1,5 +1,6 @@
 """From pictures and a recipe to a painting: the core's functions, put together as a recipe says, coarse to fine."""
 
+import concurrent.futures
 import contextlib
 import math
 import threading
@@ -44,7 +45,13 @@ class Frame(NamedTuple):
 def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses.Loss:
     """The loss that a recipe's words name, computed as a plan says."""
     bound = losses.loss(
-        vgg19.network(pool=recipe.pool, padding=recipe.padding, dtype=dtype, again=plan.again),
+        vgg19.network(
+            pool=recipe.pool,
+            padding=recipe.padding,
+            dtype=dtype,
+            again=plan.again,
+            convolution="direct" if plan.direct else "winograd",
+        ),
         content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),
         style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
         variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
@@ -134,13 +141,16 @@ def planned(params, job: Job, shape: tuple[int, int], machine: Machine) -> Plan:
     whole = load(params, job, shape)
     if machine.mesh is not None:  # a device has its rows only
         whole = whole._replace(shape=(-(-shape[0] // machine.mesh.shape["space"]), shape[1]))
-    return plans.chosen(whole, machine.memory or plans.total())
+    plan, steps = plans.chosen(whole, machine.memory or plans.total()), dict(stages(job))[shape].steps
+    return plan._replace(direct=not plans.worth(params, shape, steps))
 
 
 def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
     """Paint, coarse to fine; yield a Frame after each `every` steps of a stage and at its end."""
     state, done = None, 0
     runs = [_Run(params, job, shape, planned(params, job, shape, machine), machine) for shape, _ in stages(job)]
+    if runs[0].early:
+        runs[0].compiled()
     for run, after, (shape, stage) in zip(runs, [*runs[1:], None], stages(job), strict=True):
         scene = at(job, shape)
         args, painter = run.arguments(scene), run.painter
@@ -156,9 +166,7 @@ def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iter
 
 def _ahead(run: "_Run | None", frames):
     """The same frames, while the next stage's programs are compiled; they are found done when they are called."""
-    compiling = None
-    if run and not run.plan.window and not run.machine.mesh:  # windows run far longer than they compile
-        compiling = threading.Thread(target=run.compiled)
+    compiling = threading.Thread(target=run.compiled) if run and run.early else None
     for number, frame in enumerate(frames):
         if compiling and number == 0:  # this stage's own are compiled now
             compiling.start()
@@ -177,17 +185,21 @@ class _Run(NamedTuple):
     machine: Machine
 
     @property
-    def loss(self):
-        return loss(self.job.recipe, plan=self.plan, dtype=self.machine.dtype, mesh=self.machine.mesh)
+    def painter(self):
+        return solver(self.job.recipe, self._loss(self.plan))
 
     @property
-    def painter(self):
-        return solver(self.job.recipe, self.loss)
+    def rare(self):
+        """The loss as it is best computed once in a while."""
+        return self._loss(self.plan._replace(direct=True))
+
+    def _loss(self, plan):
+        return loss(self.job.recipe, plan=plan, dtype=self.machine.dtype, mesh=self.machine.mesh)
 
     def arguments(self, scene):
         """(params, targets, weights)"""
         weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
-        known = self.loss.prepare, self.params, *scene, weights
+        known = self.rare.prepare, self.params, *scene, weights
         _prepared.ready(*known)
         return self.params, _prepared(*known), weights
 
@@ -198,22 +210,33 @@ class _Run(NamedTuple):
     def ready(self, state, args):
         """Compile what this stage calls before its buffers are there."""
         transfer.consumed.ready(self.painter.step, state, 1, *args)
-        _terms.ready(self.loss, self.painter.picture(state), *args)
+        _terms.ready(self.rare, self.painter.picture(state), *args)
+
+    @property
+    def early(self) -> bool:
+        """Whether its programs are compiled from shapes alone: windows run far longer than they compile."""
+        return not self.plan.window and not self.machine.mesh
 
     def compiled(self):
-        """Compile what this stage will call; whatever is wrong will be raised when it is called."""
+        """Compile what this stage will call, one beside the other; what is wrong will be raised when it is called."""
         with contextlib.suppress(Exception):
             weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
             known = self.params, *at(self.job, self.shape), weights
-            _prepared.lower(self.loss.prepare, *known).compile()
-            args = self.params, jax.eval_shape(self.loss.prepare, *known), weights
+            args = self.params, jax.eval_shape(self.rare.prepare, *known), weights
             image, painter = jax.ShapeDtypeStruct((*self.shape, 3), jnp.float32), self.painter
-            transfer.consumed.lower(painter.step, jax.eval_shape(painter.init, image), 1, *args).compile()
-            _terms.lower(self.loss, image, *args).compile()
+            state = jax.eval_shape(painter.init, image)
+            calls = (
+                (transfer.consumed, painter.step, state, 1, *args),
+                (_prepared, self.rare.prepare, *known),
+                (_terms, self.rare, image, *args),
+            )
+            with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+                list(pool.map(lambda call: call[0].lower(*call[1:]).compile(), calls))
+        thrift.give_back()
 
     def frames(self, args, state, steps: range, every):
         """(Frame, state) after each `every` steps and at the end."""
-        painter, bound = self.painter, self.loss
+        painter, bound = self.painter, self.rare
         count = {"num_steps": len(steps), "every": every, "done": steps.start}
         run = transfer.frames(painter.step, state, *args, **count, advance=transfer.consumed)
         for step, state, info in run:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nst_jax import tiles, vgg19
+from nst_jax import tiles, vgg19, winograd
 from nst_jax.losses import Loss
 
 SHARE = 0.75  # of a host's memory, which others use too
@@ -26,6 +26,7 @@ BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
 ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
 IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
 MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
+REPAID = 3e10  # multiplications of one convolution in a run
 PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
 
@@ -38,11 +39,15 @@ class Machine(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a loss is computed: blocks computed again, the window's size, whether content maps are made again."""
+    """How a loss is computed: blocks computed again, the window's size, whether content maps are made again.
+
+    `direct` is for what is called rarely: convolutions that take longer, but not so long to compile.
+    """
 
     again: int = 0
     window: int | None = None
     recomputed: bool = False
+    direct: bool = False
 
     def __str__(self):
         if self.window:
@@ -96,6 +101,14 @@ def chosen(load: Load, memory: int) -> Plan:
         need = f"must be at least {readable(least)} for {w}×{h} px"
         raise ValueError(f"memory {need}, got {readable(memory)}: choose a smaller --size, or Adam for L-BFGS")
     return min(fitting, key=lambda plan: cost(plan, load))
+
+
+def worth(params, shape: tuple[int, int], steps: int) -> bool:
+    """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
+    kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
+    each = {name: math.prod(k) for name, k in kernels.items() if winograd.worth(*k[2:])}
+    most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
+    return steps * math.prod(shape) * most >= REPAID
 
 
 def smaller(plan: Plan, load: Load) -> Plan:

@@ -48,11 +48,10 @@ def frames(
         for number, job in enumerate(jobs):
             yield from ({number: frame} for frame in paint.frames(params, job, every=every, machine=machine))
         return
-    bound = paint.loss(jobs[0].recipe, dtype=machine.dtype, mesh=machine.mesh)
-    argued = _arguments(params, jobs, bound)
+    argued = _arguments(params, jobs, _rare(jobs, machine))
     for first in range(0, len(jobs), size):
         numbers = [min(first + i, len(jobs) - 1) for i in range(size)]
-        yield from _together(jobs, numbers, argued, bound, every, machine.mesh)
+        yield from _together(jobs, numbers, argued, machine, every)
 
 
 def rounded(size: int, count: int, mesh) -> int:
@@ -61,12 +60,23 @@ def rounded(size: int, count: int, mesh) -> int:
     return -(-min(size, count) // each) * each
 
 
-def _together(jobs, numbers, argued, bound, every, mesh) -> Iterator[dict[int, Frame]]:
+def _loss(jobs, machine, plan=WHOLE):
+    return paint.loss(jobs[0].recipe, plan=plan, dtype=machine.dtype, mesh=machine.mesh)
+
+
+def _rare(jobs, machine):
+    """The loss as it is best computed once in a while."""
+    return _loss(jobs, machine, plans.Plan(direct=True))
+
+
+def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame]]:
     """One chunk, coarse to fine: what `paint.frames` does, of a batch."""
-    painter, axes = paint.solver(jobs[0].recipe, bound), varying(jobs)
-    step, states, done = mapped(painter.step, axes, mesh=mesh), [None] * len(numbers), 0
+    axes, mesh, bound, states, done = varying(jobs), machine.mesh, _rare(jobs, machine), [None] * len(numbers), 0
     for shape, stage in paint.stages(jobs[0]):
         each = [argued(shape, number) for number in numbers]
+        often = plans.worth(each[0][1].params, shape, stage.steps)
+        painter = paint.solver(jobs[0].recipe, _loss(jobs, machine, plans.Plan(direct=not often)))
+        step = mapped(painter.step, axes, mesh=mesh)
         states = [
             painter.init(paint.begun(jobs[number], *pictures)) if old is None else transfer.carried(painter, old, shape)
             for number, (pictures, _), old in zip(numbers, each, states, strict=True)
@@ -159,7 +169,7 @@ def _arguments(params, jobs, bound):
 
 def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array]]:
     """(a job's number, any picture of its shape) -> the picture's loss by name, as that job weighs it."""
-    bound = paint.loss(jobs[0].recipe)
+    bound = _rare(jobs, ANY)
     argued = _arguments(params, jobs, bound)
     return lambda number, image: _terms(bound, image, *argued(jobs[number].shape, number)[1])
 

@@ -23,7 +23,6 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nst_jax import winograd
-from nst_jax.winograd import correlate
 
 Params = Mapping[str, Mapping[str, Any]]
 """{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}
@@ -47,24 +46,26 @@ MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # the Caffe network's mean 
 STD = (1 / 255, 1 / 255, 1 / 255)
 
 
-@jax.custom_vjp
-def conv(x, kernel):
-    """`correlate` whose gradient by x is a convolution too: in a loop on CPU, three times as fast as autodiff's."""
-    return correlate(x, kernel)
+def _convolution(correlate):
+    """A convolution whose gradient by x is one too: in a loop on CPU, three times as fast as autodiff's."""
+
+    @jax.custom_vjp
+    def convolve(x, kernel):
+        return correlate(x, kernel)
+
+    def backward(saved, g):
+        x, kernel = saved
+        dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+        (dkernel,) = jax.vjp(lambda k: winograd.plain(x, k), kernel)[1](g)  # XLA drops it unless a network is trained
+        return dx, dkernel
+
+    convolve.defvjp(lambda x, kernel: (correlate(x, kernel), (x, kernel)), backward)
+    return convolve
 
 
-def _conv_forward(x, kernel):
-    return correlate(x, kernel), (x, kernel)
-
-
-def _conv_backward(saved, g):
-    x, kernel = saved
-    dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-    (dkernel,) = jax.vjp(lambda k: winograd.plain(x, k), kernel)[1](g)  # XLA drops it unless a network is trained
-    return dx, dkernel
-
-
-conv.defvjp(_conv_forward, _conv_backward)
+conv = _convolution(winograd.correlate)
+CONVOLUTIONS = {"winograd": conv, "direct": _convolution(winograd.plain)}
+"""What a 3 × 3 convolution is on a CPU: the direct one is slower, but compiles in a third of the time."""
 
 
 def _pairs(x, combine):
@@ -90,17 +91,17 @@ POOLS = {
 }
 
 
-def _plain(x, kernel, *args, **kwargs):
-    return conv(x, kernel)
-
-
-def _replicating(x, kernel, *args, **kwargs):
+def _replicating(convolve):
     """Convolution of the edge-replicated image: zeros around a mean-free image would look like a frame."""
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    return conv(x, kernel)[:, 1:-1, 1:-1]
+
+    def first(x, kernel):
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        return convolve(x, kernel)[:, 1:-1, 1:-1]
+
+    return first
 
 
-PADDINGS = {"zeros": _plain, "replicate": _replicating}
+PADDINGS = {"zeros": lambda convolve: convolve, "replicate": _replicating}
 """How the first convolution sees the image's border; all others pad with zeros."""
 
 
@@ -116,17 +117,18 @@ class Block(nn.Module):
     width: int
     convs: int
     pool: Any
-    first: Any
+    convolve: Any  # the first convolution, and the others
     wanted: frozenset[str]
     height: int | None = None
 
     @nn.compact
     def __call__(self, x):
-        out, convolve = {}, self.first
+        out = {}
         for i in range(1, self.convs + 1):
-            name = f"{self.number}_{i}"
-            one = nn.Conv(self.width, (3, 3), name=f"conv{name}", dtype=x.dtype, conv_general_dilated=convolve)
-            x, convolve = _ended(one(x), self.height), _plain
+            name, convolve = f"{self.number}_{i}", self.convolve[i > 1]
+            as_jax = lambda x, kernel, *_, convolve=convolve, **__: convolve(x, kernel)  # noqa: E731
+            one = nn.Conv(self.width, (3, 3), name=f"conv{name}", dtype=x.dtype, conv_general_dilated=as_jax)
+            x = _ended(one(x), self.height)
             out[f"conv{name}"] = x
             x = out[f"relu{name}"] = nn.relu(x)
             if self.wanted <= out.keys():
@@ -141,7 +143,7 @@ def init(key, *, widths: tuple[int, ...] = WIDTHS, convs: tuple[int, ...] = CONV
     params: dict = {"input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
     channels = 3
     for block, (n, width) in enumerate(zip(convs, widths, strict=True), 1):
-        module = Block(block, width, n, POOLS["max"], _plain, frozenset([f"relu{block}_{n}"]))
+        module = Block(block, width, n, POOLS["max"], (conv, conv), frozenset([f"relu{block}_{n}"]))
         params |= module.init(jax.random.fold_in(key, block), jnp.zeros((1, 1, 1, channels)))["params"]
         channels = width
     return params
@@ -243,19 +245,21 @@ def features(
     padding: str = "zeros",
     dtype: DTypeLike | None = None,
     again: int = 0,
+    convolution: str = "winograd",
 ) -> dict[str, Array]:
     """Maps of the layers asked for, nothing deeper computed: [h, w, 3] -> {layer: [h', w', c]}.
 
     `dtype` is what the convolutions compute in (bfloat16, say), None the image's own. The first `again` blocks are
     computed again on the way back: VGG19's first holds a quarter of what a gradient needs, for a twentieth of the work.
+    `convolution` says how 3 × 3 kernels are computed on a CPU, with equal maps but for rounding.
     """
     image = jnp.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide by its white")
-    choice("pool", pool, POOLS)
-    choice("padding", padding, PADDINGS)
+    others = choice("convolution", convolution, CONVOLUTIONS)
+    convolve = choice("padding", padding, PADDINGS)(others), others
     names = {layer: nearest(params, layer) for layer in layers}
     deepest = max(map(stride, names.values()), default=1)
     if min(image.shape[:2]) < deepest:
@@ -266,7 +270,7 @@ def features(
     x = ((image - mean) / std)[None].astype(dtype or image.dtype)
     if padding == "zeros":
         x = _ended(x, params["input"].get("height"))
-    maps = _maps(params, x, set(names.values()), POOLS[pool], PADDINGS[padding], again)
+    maps = _maps(params, x, set(names.values()), choice("pool", pool, POOLS), convolve, again)
     return {layer: _projected(maps[name][0], params.get(name)) for layer, name in names.items()}
 
 
@@ -277,7 +281,7 @@ def _projected(f, tap):
     return (f.reshape(-1, f.shape[-1]) @ tap["projection"].astype(f.dtype)).reshape(f.shape)
 
 
-def _maps(params, x, wanted, pool, first, again) -> dict[str, Array]:
+def _maps(params, x, wanted, pool, convolve, again) -> dict[str, Array]:
     """The maps wanted, block by block: [1, h, w, 3] -> {name: [1, h', w', c]}."""
     maps: dict[str, Any] = {}
     height = params["input"].get("height")
@@ -287,20 +291,21 @@ def _maps(params, x, wanted, pool, first, again) -> dict[str, Array]:
         known = _layers_of_block(block, n)
         here = wanted & {*known}
         further = {known[-1]} if wanted - maps.keys() - here else set()
-        module = Block(block, width, n, pool, first, frozenset(here | further), height and height >> (block - 1))
+        module = Block(block, width, n, pool, convolve, frozenset(here | further), height and height >> (block - 1))
         own = {name: params[name] for name in known if name.startswith("conv") and name in params}
         run: Any = _again(module.apply) if block <= again else module.apply
         maps |= run({"params": own}, x)
-        x, first = maps.get(known[-1]), _plain
+        x, convolve = maps.get(known[-1]), (convolve[1], convolve[1])
     return maps
 
 
 @functools.cache
-def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, again=0):
+def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, again=0, convolution="winograd"):
     """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
     choice("pool", pool, POOLS)
     choice("padding", padding, PADDINGS)
-    return functools.partial(features, pool=pool, padding=padding, dtype=dtype, again=again)
+    choice("convolution", convolution, CONVOLUTIONS)
+    return functools.partial(features, pool=pool, padding=padding, dtype=dtype, again=again, convolution=convolution)
 
 
 def choice(what: str, name: str, table: Mapping[str, Any]) -> Any:

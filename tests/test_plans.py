@@ -105,6 +105,21 @@ def test_no_window_smaller_than_the_layers_allow_is_planned():
     assert all(plan.window is None for plan in plans.candidates(load(180, 190)))
 
 
+def test_convolutions_that_take_long_to_compile_are_for_runs_that_repay_it(narrow):
+    def direct(size, steps, params=VGG):
+        job = paint.Job(np.zeros((size, size, 3)), (), RECIPE._replace(schedule=recipes.once(steps)), (size, size))
+        return paint.planned(params, job, job.shape, Machine()).direct
+
+    assert direct(128, 20)
+    assert not direct(128, 100)
+    assert direct(512, 3)
+    assert not direct(512, 8)
+    assert direct(512, 10**6, narrow), "no layer of it is large enough"
+    loss = paint.loss(RECIPE, plan=Plan(direct=True))
+    assert loss is not paint.loss(RECIPE)
+    assert loss is paint.loss(RECIPE, plan=Plan(direct=True)), "compiled once"
+
+
 def test_too_little_memory_is_refused_with_what_is_needed():
     with pytest.raises(ValueError, match=r"^memory must be at least \d+ MB for 512×512 px, got 100 MB: choose"):
         plans.chosen(load(512, 512), 100e6)
@@ -155,7 +170,7 @@ def test_a_bound_on_memory_changes_the_plan_and_not_the_picture(narrow, job, mon
     bound = plans.peak(Plan(), paint.load(narrow, job, job.shape)) - 1
     *_, free = paint.frames(narrow, job)
     *_, tight = paint.frames(narrow, job, machine=Machine(memory=bound))
-    assert free.plan == Plan()
+    assert free.plan == Plan(direct=True)
     assert tight.plan.window
     assert np.abs(np.asarray(free.image) - np.asarray(tight.image)).max() < 1e-3
 

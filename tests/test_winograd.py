@@ -52,6 +52,22 @@ def test_small_maps_stay_plain():
         assert text.count("stablehlo.convolution") == (count if jax.default_backend() == "cpu" else 1)
 
 
+def test_a_network_may_do_without_and_its_maps_and_gradient_are_equal():
+    params, image = vgg19.init(jax.random.key(0), widths=(64, 128), convs=(1, 2)), drawn(0, 48, 40, 3)
+
+    def energy(image, convolution):
+        return jnp.square(vgg19.features(params, image, ["relu2_2"], convolution=convolution)["relu2_2"]).mean()
+
+    texts = {}
+    for name in vgg19.CONVOLUTIONS:
+        gradient = jax.jit(jax.grad(lambda image, name=name: energy(image, name)))
+        texts[name] = gradient.lower(image).as_text().count("stablehlo.convolution"), gradient(image)
+    (many, faster), (few, plain) = texts["winograd"], texts["direct"]
+    assert few == 6, "three convolutions and their gradients"
+    assert many == (26 if jax.default_backend() == "cpu" else 6), "six in place of each of the larger two"
+    assert difference(faster, plain) < 1e-5
+
+
 @pytest.mark.parametrize(("platform", "count"), [("cpu", 6), ("cuda", 1), ("tpu", 1)])
 def test_only_cpus_take_it(platform, count):
     x, kernel = jnp.zeros((1, 48, 8, 64)), jnp.zeros((3, 3, 64, 128))
