@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nst_jax import cli, embedded, images, losses, paint, recipes, relay, runs, samples, vgg19
-from nst_jax.cli import machine
+from nst_jax.cli import machine, settings
 
 RECIPE = recipes.get("nst-jax")
 
@@ -80,10 +80,27 @@ def test_a_preview_is_painted_by_the_fast_network_and_says_so(here, command):
     paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "4", *QUICK)
     code, out, err = command(*paint)
     assert (code, out.split(",")[0]) == (0, "a.png: painted in 4 steps"), err
-    assert "size:     24×18: 3, 48×36: 1 steps\n" in err
+    assert "size:     24×18: 2, 48×36: 2 steps\n" in err
     record = runs.parsed(embedded.read("a.png"), name="a.png")
     assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
     assert repeated(command, here)
+
+
+def test_a_preview_takes_no_roots_of_matrices_and_weighs_what_it_takes_alike(here, command):
+    paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "2", *QUICK[:4])
+    assert command(*paint, "--style-weight", "0.7")[0] == 0
+    record = runs.parsed(embedded.read("a.png"), name="a.png")
+    assert record["settings"]["style_distance"] == record["flags"]["style-distance"] == "scaled-gram"
+    assert float(record["flags"]["style-weight"]) == pytest.approx(0.7 * settings.LIGHTER["wasserstein"][1])
+    assert repeated(command, here)
+
+
+def test_a_distance_asked_for_is_a_previews_too():
+    asked, share = settings.previewed(recipes.get("nst-jax"), "wasserstein")
+    assert (asked.style_distance, share) == ("wasserstein", 1.0)
+    other, share = settings.previewed(recipes.get("gatys-2016"), None)
+    assert (other.style_distance, share) == ("gram", 1.0)
+    assert [stage.size for stage in other.schedule(512)] == [256, 512]
 
 
 def test_fast_first_runs_on_both_and_is_repeated(here, command):

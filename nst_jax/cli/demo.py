@@ -11,7 +11,7 @@ import pathlib
 from nst_jax import recipes
 from nst_jax.cli import follow, settings, stylize, values
 
-STEPS, PREVIEW = 120, 90
+STEPS, PREVIEW = 120, 100
 RECIPE = recipes.get(recipes.DEFAULT)._replace(schedule=recipes.listed((128, 80), (256, 40)))  # two sizes to compile
 
 
@@ -37,8 +37,8 @@ def run(args):
     images.save(inputs["style"][0], style)
     content, style = (images.load(path) for (path,) in inputs.values())  # as they will be read by whoever tries again
     args.output = str(folder / f"{args.content}-{args.style}.png")
-    recipe = RECIPE._replace(schedule=settings.PREVIEW) if args.preview else RECIPE
-    recipe = (recipe.of_steps(args.steps) if args.steps else recipe)._replace(size=args.size)
+    recipe, share = settings.previewed(RECIPE, None) if args.preview else (RECIPE, 1.0)
+    recipe = (recipe.of_steps(args.steps) if args.steps else recipe).times(style=share)._replace(size=args.size)
     job = painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
     return stylize.paint(args, job, follow.Result(args.output, lambda image: image, images.Extras(), inputs))
 

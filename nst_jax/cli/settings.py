@@ -56,7 +56,7 @@ def _flag(name):
 
 def customised(args) -> recipes.Recipe:
     """The recipe that the flags make."""
-    recipe = args.recipe
+    recipe, share = previewed(args.recipe, args.style_distance) if args.preview else (args.recipe, 1.0)
     given = {name: getattr(args, name) for name in CHOICES}
     given |= {
         "variation": args.tv_weight,
@@ -70,7 +70,7 @@ def customised(args) -> recipes.Recipe:
         recipe = recipe._replace(content=_layers(args.content_layers, recipe.content))
     if args.style_layers:
         recipe = recipe._replace(style=_layers(args.style_layers, recipe.style))
-    recipe = recipe.times(content=args.content_weight, style=args.style_weight)
+    recipe = recipe.times(content=args.content_weight, style=share * args.style_weight)
     if args.strength is not None:
         recipe = recipe.strength(args.strength)
     weights = recipe.weights((512, 512))
@@ -85,12 +85,19 @@ def _layers(asked, known):
     return {layer: known.get(layer, first) if weight is None else weight for layer, weight in asked.items()}
 
 
-PREVIEW = recipes.listed((128, 60), (256, 30))
+PREVIEW = recipes.listed((128, 60), (256, 40))
+# A distance that takes a third of the time to compile and half of it to step, and what a weight of it is beside one of
+# the slower: both grow as features squared, and this is the median over layers and pictures of their ratios
+LIGHTER = {"wasserstein": ("scaled-gram", 0.45)}
+
+
+def previewed(recipe: recipes.Recipe, distance: str | None) -> tuple[recipes.Recipe, float]:
+    """(a recipe for a first look, what its style weights are to be multiplied by), the distance as asked for."""
+    lighter, share = (distance, 1.0) if distance else LIGHTER.get(recipe.style_distance, (recipe.style_distance, 1.0))
+    return recipe._replace(schedule=PREVIEW, style_distance=lighter), share
 
 
 def _scheduled(recipe, args):
-    if args.preview:
-        recipe = recipe._replace(schedule=PREVIEW)
     if args.ladder:
         total = sum(stage.steps for stage in recipe.schedule(args.ladder[-1][0]))
         share = math.ceil(total / (len(args.ladder) + 1))  # the coarsest gets two
@@ -125,13 +132,23 @@ def written(args, job) -> dict[str, str]:
         if value is not None and value is not False and not (flag == "init" and not starts.named(value)):
             found[flag] = typed(flag, value)
     if getattr(args, "preview", None):
-        found["network"] = "fast"
+        found |= _lighter(args, job.recipe) | {"network": "fast"}
     if getattr(args, "minutes", None) or getattr(args, "preview", None):  # a repetition follows the plan that was made
         found["ladder"] = ",".join(f"{stage.size}:{stage.steps}" for _, stage in paint.stages(job))
         found.pop("steps", None)
     if found.get("colour", "").startswith("palette:"):
         found["colour"] = "palette"  # its file is given anew
     return {flag: found[flag] for flag in runs.FLAGS if flag in found}
+
+
+def _lighter(args, recipe) -> dict[str, str]:
+    """What a preview changed in a recipe's style, as it would be typed."""
+    known = recipes.get(recipe.name)
+    _, share = previewed(known, getattr(args, "style_distance", None))
+    if recipe.style_distance == known.style_distance:
+        return {}
+    weight = share * getattr(args, "style_weight", 1.0)
+    return {"style-distance": recipe.style_distance, "style-weight": repr(weight)}
 
 
 def typed(flag: str, value) -> str:
