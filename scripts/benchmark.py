@@ -9,8 +9,9 @@ compile  from the command to its first step and to its end, with JAX's cache of 
 tiles    loss and gradient in --windows against the whole picture's.
 loss     seconds to the loss that --descent plain steps reach: averaged, coarse to fine, both. Also where each would
          stop by itself, its shown picture moving less than --still a step. Compilation left out.
-relay    seconds to the lowest loss of --descent plain steps, where the fast network goes first. Steps are counted, and
-         what a step takes is measured in turns, so that the machine may be busy with other things.
+relay    seconds to the lowest loss of --descent plain steps, and of their first fifth, by other --ways down: coarse to
+         fine, L-BFGS, the fast network first. Evaluations are counted, and what each takes is measured in turns, so
+         that the machine may be busy with other things.
 recipe   a whole --recipe: on a GPU, `recipe --size 512 --recipe crowson-2023`.
 loop     a step inside `frames` against the same step called alone.
 sweep    a batch of four style weights against the same four in turn: what a CPU's chunks of one follow from.
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=4, help="steps in a turn (default: 4)")
     add("--windows", type=int, nargs="+", default=[256, 512, 1024], help="of row tiles (default: 256 512 1024)")
     add("--descent", type=int, default=1000, help="plain steps of rows loss and relay (default: 1000)")
+    add("--ways", nargs="+", choices=relays.WAYS, metavar="WAY", help="of row relay (default: all)")
     add("--every", type=int, default=10, help="steps between two looks at the loss (default: 10)")
     add("--still", type=float, default=1e-4, help="movement a step that counts as none (default: 1e-4)")
     add("--recipe", default="crowson-2023", help="of row recipe (default: crowson-2023)")
