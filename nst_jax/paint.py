@@ -221,17 +221,15 @@ class _Run(NamedTuple):
         """Compile what this stage will call, one beside the other; what is wrong will be raised when it is called."""
         with contextlib.suppress(Exception):
             weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
-            known = self.params, *at(self.job, self.shape), weights
-            args = self.params, jax.eval_shape(self.rare.prepare, *known), weights
+            prepared = _prepared.lower(self.rare.prepare, self.params, *at(self.job, self.shape), weights)
+            args = self.params, prepared.out_info, weights
             image, painter = jax.ShapeDtypeStruct((*self.shape, 3), jnp.float32), self.painter
             state = jax.eval_shape(painter.init, image)
-            calls = (
-                (transfer.consumed, painter.step, state, 1, *args),
-                (_prepared, self.rare.prepare, *known),
-                (_terms, self.rare, image, *args),
-            )
-            with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
-                list(pool.map(lambda call: call[0].lower(*call[1:]).compile(), calls))
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                step = pool.submit(transfer.consumed.lower(painter.step, state, 1, *args).compile)
+                others = prepared, _terms.lower(self.rare, image, *args)
+                for done in (step, *[pool.submit(lowered.compile) for lowered in others]):
+                    done.result()
         thrift.give_back()
 
     def frames(self, args, state, steps: range, every):

@@ -120,7 +120,7 @@ def check_apart(args, recipe, needed, folder, *, more=()):
     taken = {os.path.realpath(path) for path in (*needed, args.weights) if path}
     written = [path for path in (args.output, args.log, *report.files(args), *more) if path]
     if folder:
-        total = recipe.steps(512)
+        total = args.steps or recipe.steps(512)  # more sizes than a small picture has
         steps = range(args.save_every, total + 1, args.save_every)
         written += [os.path.join(folder, follow.stored(step, total)) for step in steps]
     for path in written:
