@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from nst_jax import fleet, images, samples, sweep, vgg19
+from nst_jax import embedded, fleet, images, runs, samples, sweep, vgg19
 
 BRIEF = ("--recipe", "gatys-notebook", "--ladder", "48:2", "--optimizer", "adam", "--size", "48x32")
 FEW = ("--style-layers", "relu1_1:1,relu2_1:1", "--content-layers", "relu1_2:1", "--weights", "narrow.h5")
@@ -254,6 +254,18 @@ def test_what_was_asked_for_decides_what_is_painted_again(batch, studio):
     images.save(studio / "night2.png", samples.draw("mosaic", (32, 48)))
     changed = listed(studio, "job.csv", "content,style,output\ntown.png,night2.png,a.png\n")
     assert "1 painted" in batch(changed)[1]
+
+
+def test_the_fast_network_paints_a_batch_and_knows_its_own(command, monkeypatch, studio, tmp_path):
+    monkeypatch.chdir(studio)
+    jobs = listed(studio, "fast.csv", "content,style\ntown.png,night.png\n")
+    words = ("batch", jobs, "-o", tmp_path / "fast", *BRIEF, *FEW[:4], "--network")
+    assert command(*words, "fast")[0] == 0
+    record = runs.parsed(embedded.read(tmp_path / "fast" / "town-night.png"))
+    assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
+    assert "1 already there" in command(*words, "fast")[1]
+    code, _, err = command(*words, "fast", *FEW[4:])
+    assert (code, "not allowed with argument --network" in err) == (2, True)
 
 
 def test_a_picture_that_is_not_ours_is_left_alone(batch, studio, tmp_path):

@@ -31,7 +31,7 @@ def arguments(parser):
     many.arguments(parser)
     flags(parser)
     machine.arguments(parser)
-    parser.add_argument("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
+    machine.which(parser)
 
 
 def flags(parser):

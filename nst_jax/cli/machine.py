@@ -26,12 +26,19 @@ class Network(argparse.Action):
 
 
 def networks(parser):
-    """Flags that say which network paints."""
-    add = parser.add_argument_group("network").add_mutually_exclusive_group().add_argument
-    add("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
-    add("--network", choices=NETWORKS, action=Network, help="fast: nearly VGG19's picture at a ninth of the cost")
+    """Flags that say which network paints, a preview's among them."""
+    add = which(parser).add_argument
     preview = "a first look: the fast network, coarse to fine, in a few steps"
     add("--preview", action=Network, nargs=0, const="fast", default=None, help=preview)
+
+
+def which(parser):
+    """Flags that name a network: the group of them, of which one may be given."""
+    group = parser.add_argument_group("network").add_mutually_exclusive_group()
+    group.add_argument("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
+    text = "fast: nearly VGG19's picture at a ninth of the cost"
+    group.add_argument("--network", choices=NETWORKS, action=Network, help=text)
+    return group
 
 
 def arguments(parser):
