@@ -152,8 +152,9 @@ def _differences(image):
 
 def _next(image):
     """Where there is a next row, and where a next column: two [h, w, 3] of zeros and ones."""
-    below = jnp.ones_like(image).at[-1].set(0)
-    return below, jnp.ones_like(image).at[:, -1].set(0)
+    at = (lax.broadcasted_iota(jnp.int32, image.shape, axis) < image.shape[axis] - 1 for axis in (0, 1))
+    below, right = (each.astype(image.dtype) for each in at)  # not of constants: XLA would add these up itself, slowly
+    return below, right
 
 
 def _sums(*maps):
