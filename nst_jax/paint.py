@@ -44,7 +44,7 @@ class Frame(NamedTuple):
 
 def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses.Loss:
     """The loss that a recipe's words name, computed as a plan says."""
-    bound = losses.loss(
+    plain = losses.loss(
         vgg19.network(
             pool=recipe.pool,
             padding=recipe.padding,
@@ -56,7 +56,12 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses
         style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
         variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
     )
-    return plans.applied(plan, bound if mesh is None else meshes.sharded(bound, mesh))
+    return plans.applied(plan, plain if mesh is None else meshes.sharded(plain, mesh))
+
+
+def bound(recipe: Recipe, plan: Plan, machine: Machine) -> losses.Loss:
+    """A recipe's loss as a plan says, on this machine."""
+    return loss(recipe, plan=plan, dtype=machine.dtype, mesh=machine.mesh)
 
 
 WRAPPERS = {"best": transfer.best, "averaged": transfer.averaged}
@@ -186,15 +191,12 @@ class _Run(NamedTuple):
 
     @property
     def painter(self):
-        return solver(self.job.recipe, self._loss(self.plan))
+        return solver(self.job.recipe, bound(self.job.recipe, self.plan, self.machine))
 
     @property
     def rare(self):
         """The loss as it is best computed once in a while."""
-        return self._loss(self.plan._replace(direct=True))
-
-    def _loss(self, plan):
-        return loss(self.job.recipe, plan=plan, dtype=self.machine.dtype, mesh=self.machine.mesh)
+        return bound(self.job.recipe, self.plan._replace(direct=True), self.machine)
 
     def arguments(self, scene):
         """(params, targets, weights)"""
@@ -234,13 +236,13 @@ class _Run(NamedTuple):
 
     def frames(self, args, state, steps: range, every):
         """(Frame, state) after each `every` steps and at the end."""
-        painter, bound = self.painter, self.rare
+        painter, rare = self.painter, self.rare
         count = {"num_steps": len(steps), "every": every, "done": steps.start}
         run = transfer.frames(painter.step, state, *args, **count, advance=transfer.consumed)
         for step, state, info in run:
             image = jnp.clip(painter.picture(state), 0, 1)
             image = image if self.machine.mesh is None else meshes.collected(image, self.machine.mesh)
-            yield Frame(steps.start + step, image, _terms(bound, image, *args), info, self.plan), state
+            yield Frame(steps.start + step, image, _terms(rare, image, *args), info, self.plan), state
 
 
 def _persistent(run: _Run, args, state, steps: range, every):

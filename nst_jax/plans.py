@@ -26,7 +26,9 @@ BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
 ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
 IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
 MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
-REPAID = 3e10  # multiplications of one convolution in a run
+# Multiplications of one convolution in a run from which Winograd's transforms pay: they save about an eighth of a step
+# and take .7 s to compile each, which is repaid at three times as many, but programs are kept for the next runs
+REPAID = 3e10
 PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
 
@@ -124,7 +126,7 @@ def smaller(plan: Plan, load: Load) -> Plan:
         raise ValueError(
             f"memory must be enough for {w}×{h} px, got too little even for {plan}: choose a smaller --size"
         )
-    return min(fitting, key=lambda plan: cost(plan, load))
+    return min(fitting, key=lambda plan: cost(plan, load))._replace(direct=plan.direct)
 
 
 def candidates(load: Load) -> Iterator[Plan]:

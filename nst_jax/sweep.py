@@ -48,7 +48,7 @@ def frames(
         for number, job in enumerate(jobs):
             yield from ({number: frame} for frame in paint.frames(params, job, every=every, machine=machine))
         return
-    argued = _arguments(params, jobs, _rare(jobs, machine))
+    argued = _arguments(params, jobs, paint.bound(jobs[0].recipe, RARE, machine))
     for first in range(0, len(jobs), size):
         numbers = [min(first + i, len(jobs) - 1) for i in range(size)]
         yield from _together(jobs, numbers, argued, machine, every)
@@ -60,22 +60,17 @@ def rounded(size: int, count: int, mesh) -> int:
     return -(-min(size, count) // each) * each
 
 
-def _loss(jobs, machine, plan=WHOLE):
-    return paint.loss(jobs[0].recipe, plan=plan, dtype=machine.dtype, mesh=machine.mesh)
-
-
-def _rare(jobs, machine):
-    """The loss as it is best computed once in a while."""
-    return _loss(jobs, machine, plans.Plan(direct=True))
+RARE = WHOLE._replace(direct=True)  # how a loss is best computed once in a while
 
 
 def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame]]:
     """One chunk, coarse to fine: what `paint.frames` does, of a batch."""
-    axes, mesh, bound, states, done = varying(jobs), machine.mesh, _rare(jobs, machine), [None] * len(numbers), 0
+    axes, mesh, recipe, states, done = varying(jobs), machine.mesh, jobs[0].recipe, [None] * len(numbers), 0
+    rare = paint.bound(recipe, RARE, machine)
     for shape, stage in paint.stages(jobs[0]):
         each = [argued(shape, number) for number in numbers]
-        often = plans.worth(each[0][1].params, shape, stage.steps)
-        painter = paint.solver(jobs[0].recipe, _loss(jobs, machine, plans.Plan(direct=not often)))
+        often = WHOLE if plans.worth(each[0][1].params, shape, stage.steps) else RARE
+        painter = paint.solver(recipe, paint.bound(recipe, often, machine))
         step = mapped(painter.step, axes, mesh=mesh)
         states = [
             painter.init(paint.begun(jobs[number], *pictures)) if old is None else transfer.carried(painter, old, shape)
@@ -89,7 +84,7 @@ def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame
             for number, mine, told, arg in zip(numbers, states, infos, args, strict=True):
                 if number not in found:
                     image = jnp.clip(painter.picture(mine), 0, 1)
-                    found[number] = Frame(done + at, image, _terms(bound, image, *arg), told)
+                    found[number] = Frame(done + at, image, _terms(rare, image, *arg), told)
             yield found
         done += stage.steps
 
@@ -169,7 +164,7 @@ def _arguments(params, jobs, bound):
 
 def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array]]:
     """(a job's number, any picture of its shape) -> the picture's loss by name, as that job weighs it."""
-    bound = _rare(jobs, ANY)
+    bound = paint.bound(jobs[0].recipe, RARE, ANY)
     argued = _arguments(params, jobs, bound)
     return lambda number, image: _terms(bound, image, *argued(jobs[number].shape, number)[1])
 

@@ -208,6 +208,12 @@ def test_pictures_on_the_way_of_several_sizes(paint):
     assert sorted(os.listdir("way")) == ["07.png", "14.png", "21.png"]
 
 
+def test_pictures_on_the_way_of_a_recipe_with_more_sizes_than_steps(paint):
+    few = ("--style-layers", "relu1_1", "--content-layers", "relu2_1", "--style-distance", "gram", "--keep", "none")
+    assert paint(*few, "--size", "40", "--steps", "3", "--save-every", "1")[0] == 0
+    assert sorted(os.listdir("out-steps")) == ["1.png", "2.png", "3.png"]
+
+
 def test_a_picture_on_the_way_is_that_of_a_shorter_run(paint):
     paint(*QUICK, "--steps", "15", "--save-every", "11", out="long.png")
     paint(*QUICK, "--steps", "11", out="short.png")

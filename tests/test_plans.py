@@ -133,6 +133,7 @@ def test_plans_smaller_than_what_failed():
     assert len(seen) > 3
     assert all(b <= 0.75 * a for a, b in itertools.pairwise(seen[:-1]))
     assert seen[-1] < seen[-2]
+    assert plans.smaller(Plan(direct=True), picture).direct
     with pytest.raises(ValueError, match=r"^memory must be enough for 3000×3000 px, got too little even for windows"):
         plans.smaller(Plan(window=287, recomputed=True), picture._replace(style=("relu5_4",)))
 

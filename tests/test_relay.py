@@ -95,6 +95,17 @@ def test_a_preview_takes_no_roots_of_matrices_and_weighs_what_it_takes_alike(her
     assert repeated(command, here)
 
 
+def test_a_demos_preview_says_what_makes_it_again(here, command):
+    code, _, err = command("demo", "--preview", "--size", "48", "--steps", "2", "-o", ".")
+    assert code == 0, err
+    known = "skyline.png", "--style", "flow.png", "-o", "again.png"
+    record = runs.parsed(embedded.read("skyline-flow.png"), name="skyline-flow.png")
+    assert record["flags"]["style-distance"] == "scaled-gram"
+    code, _, err = command("rerun", "skyline-flow.png", "--content", *known)
+    assert (code, "changed:" in err) == (0, False), err
+    np.testing.assert_array_equal(images.load("skyline-flow.png"), images.load("again.png"))
+
+
 def test_a_distance_asked_for_is_a_previews_too():
     asked, share = settings.previewed(recipes.get("nst-jax"), "wasserstein")
     assert (asked.style_distance, share) == ("wasserstein", 1.0)
