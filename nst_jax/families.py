@@ -60,7 +60,7 @@ def _means(activation):
 
 def of(params: Params) -> str:
     """The family of a network, which its input's scale tells: Caffe's runs to 255, torchvision's to a few."""
-    return "caffe" if float(jnp.max(params["input"]["std"])) < 0.05 else "torchvision"
+    return "caffe" if np.asarray(params["input"]["std"]).max() < 0.05 else "torchvision"
 
 
 def fitted(recipe: Recipe, params: Params, *, activations: Activations | None = None) -> tuple[Recipe, Params, str]:

@@ -101,7 +101,7 @@ def at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
         return style._replace(image=images.resize(known, size), guide=_resized(style.guide, size), scale=1.0)
 
     regions = tuple(Region(tuple(map(styled, r.styles)), _resized(r.guide, shape)) for r in job.regions)
-    return jnp.asarray(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+    return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
 
 
 def style_edge(recipe, style, known, content: int) -> int:
@@ -159,7 +159,9 @@ def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iter
     for run, after, (shape, stage) in zip(runs, [*runs[1:], None], stages(job), strict=True):
         scene = at(job, shape)
         args, painter = run.arguments(scene), run.painter
-        state = painter.init(begun(job, *scene)) if state is None else transfer.carried(painter, state, shape)
+        state = (
+            transfer.begun(painter, begun(job, *scene)) if state is None else transfer.carried(painter, state, shape)
+        )
         del scene  # at full size its pictures are as large as a state's
         state = run.placed(state)
         run.ready(state, args)
@@ -212,7 +214,7 @@ class _Run(NamedTuple):
     def ready(self, state, args):
         """Compile what this stage calls before its buffers are there."""
         transfer.consumed.ready(self.painter.step, state, 1, *args)
-        _terms.ready(self.rare, self.painter.picture(state), *args)
+        _terms.ready(self.rare, transfer.shown(self.painter, state), *args)
 
     @property
     def early(self) -> bool:
@@ -240,7 +242,7 @@ class _Run(NamedTuple):
         count = {"num_steps": len(steps), "every": every, "done": steps.start}
         run = transfer.frames(painter.step, state, *args, **count, advance=transfer.consumed)
         for step, state, info in run:
-            image = jnp.clip(painter.picture(state), 0, 1)
+            image = transfer.shown(painter, state)
             image = image if self.machine.mesh is None else meshes.collected(image, self.machine.mesh)
             yield Frame(steps.start + step, image, _terms(rare, image, *args), info, self.plan), state
 
@@ -270,7 +272,7 @@ def _copied(state):
 def begun(job: Job, content, regions: Sequence[Region]) -> Array:
     """The picture that a job starts from, of the content's shape."""
     if job.start is not None:
-        return jnp.asarray(images.resize(images.crop(job.start, content.shape), content.shape))
+        return jax.device_put(images.resize(images.crop(job.start, content.shape), content.shape))
     return starts.make(job.recipe.start, jax.random.key(job.seed), content, regions[0].styles[0].image)
 
 

@@ -73,7 +73,9 @@ def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame
         painter = paint.solver(recipe, paint.bound(recipe, often, machine))
         step = mapped(painter.step, axes, mesh=mesh)
         states = [
-            painter.init(paint.begun(jobs[number], *pictures)) if old is None else transfer.carried(painter, old, shape)
+            transfer.begun(painter, paint.begun(jobs[number], *pictures))
+            if old is None
+            else transfer.carried(painter, old, shape)
             for number, (pictures, _), old in zip(numbers, each, states, strict=True)
         ]
         args = [arguments for _, arguments in each]
@@ -83,7 +85,7 @@ def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame
             found = {}
             for number, mine, told, arg in zip(numbers, states, infos, args, strict=True):
                 if number not in found:
-                    image = jnp.clip(painter.picture(mine), 0, 1)
+                    image = transfer.shown(painter, mine)
                     found[number] = Frame(done + at, image, _terms(rare, image, *arg), told)
             yield found
         done += stage.steps

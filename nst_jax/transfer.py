@@ -205,6 +205,19 @@ def resampled(state, shape: tuple[int, int]):
     return jax.tree_util.tree_map_with_path(one, state)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def begun(solver: Solver, image):
+    """The state that a picture begins with, as one program: each of its operations would be one."""
+    return solver.init(image)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def shown(solver: Solver, state) -> Array:
+    """The picture that a state shows, in [0, 1]."""
+    return jnp.clip(solver.picture(state), 0, 1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def carried(solver: Solver, state, shape: tuple[int, int]):
     """The state that goes on at another scale: picture and optimizer's moments resized, all else begun anew."""
     picture = jnp.clip(jax.image.resize(solver.picture(state), (*shape, 3), "cubic"), 0, 1)

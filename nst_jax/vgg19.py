@@ -348,7 +348,7 @@ def _write(group, layer, half):
 
 def load(path=None) -> Params:
     """Parameters of a file that `save` wrote, in float32; without a path, those that `find` finds."""
-    return jax.tree.map(jnp.asarray, read(path))
+    return jax.device_put(read(path))  # `jnp.asarray` compiles a program for each shape
 
 
 def read(path=None) -> Params:

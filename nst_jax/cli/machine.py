@@ -66,12 +66,11 @@ def reading(path) -> None:
 def network(path):
     """The parameters of a network, read already or now."""
     import jax
-    import jax.numpy as jnp
 
     from nst_jax import vgg19
 
     begun = _READING.pop(path, None)
-    return jax.tree.map(jnp.asarray, begun.result() if begun else vgg19.read(path))
+    return jax.device_put(begun.result() if begun else vgg19.read(path))
 
 
 def used(args):
