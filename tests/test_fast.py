@@ -8,6 +8,7 @@ import tomllib
 
 import jax
 import jax.numpy as jnp
+import judge_fast
 import numpy as np
 import pytest
 from conftest import drawn, network
@@ -328,3 +329,23 @@ def test_crops_are_of_pictures_and_the_same_again(tmp_path):
         assert crop.shape == (32, 32, 3)
         assert crop.dtype == np.uint8
         np.testing.assert_array_equal(crop, pictures.crop((0, i), found, 32))
+
+
+# What judges it
+
+
+def test_paintings_are_judged_in_a_table_and_shown_on_a_sheet(tapped, tmp_path, monkeypatch, capsys):
+    vgg19.save(tmp_path / "vgg.h5", network((4, 5, 6, 7, 8)))
+    vgg19.save(tmp_path / "fast.h5", tapped)
+    monkeypatch.setattr(vgg19, "bundled_path", lambda: tmp_path / "vgg.h5")
+    monkeypatch.setattr(judge_fast, "DRAWN", [("skyline", "flow")])
+    flags = f"--network {tmp_path}/fast.h5 --only VGG19 fast --work {tmp_path}/kept --size 64 --steps 2"
+    assert judge_fast.main([*flags.split(), "--sheet", str(tmp_path / "sheet.jpg")]) == 0
+    row, mean = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:4])
+    assert (row[0], mean[0]) == ("| skyline × flow", "| mean of 1")
+    assert row[1:] == mean[1:]
+    vgg, fast = (float(cell.split(" / ")[0]) for cell in row[1:3])
+    assert float(row[3].strip("| ")) == pytest.approx(fast / vgg, abs=0.01 + 0.001 / vgg)
+    assert np.load(next((tmp_path / "kept").glob("*fast*.npy"))).shape == (48, 64, 3)
+    sheet = images.load(tmp_path / "sheet.jpg")
+    assert sheet.shape[1] > 4 * sheet.shape[0] * 0.8
