@@ -127,7 +127,7 @@ def _save_sheet(args, names, seen):
     """The drawn pairs, which come first, with what each network made of them."""
     drawn, n = list(pairs(None, args.size).values()), len(names)
     rows = [[*pair, *seen[i * n : (i + 1) * n]] for i, pair in enumerate(drawn)]
-    images.save(args.sheet, report.sheet(rows, columns=["content", "style", *names]))
+    images.save(args.sheet, report.sheet(rows, columns=["content", "style", *names]), quality=85)
 
 
 def _print_row(label, far):
