@@ -2,8 +2,8 @@
 
 Each network paints the same pairs with the same recipe and steps; VGG19 then says how far each painting is from its
 style and its content. Pairs are of drawings that the fast network has not learnt from, and of the content_* and style_*
-files in DIR. Paintings are kept in --work, so that each is made once. `--sheet FILE` shows the drawn pairs' side
-by side; `--time` compares a step's duration instead.
+files in DIR. Paintings are kept in --work, so that each is made once. `--sheet FILE` shows those of the
+drawn pairs; `--time` compares a step's duration instead.
 """
 
 import argparse
@@ -105,29 +105,24 @@ def kept(work, name, params, pair, steps):
 def table(args, networks) -> None:
     """Print a row for each pair: style and content of each network, and the first one's part of VGG19's style."""
     args.work.mkdir(parents=True, exist_ok=True)
-    rows, seen = {}, []
+    rows, shown = {}, []
     print("| pair | " + " | ".join(networks) + " | fast / VGG19 |\n|" + " --- |" * (len(networks) + 2))
     for pair, pictures in pairs(args.pictures, args.size).items():
-        far = {}
+        far, made = {}, []
         for name, params in networks.items():
             image = kept(args.work, f"{pair} {name}", params, pictures, args.steps)
             far[name] = jax.device_get(distances(networks["VGG19"], image, *pictures))
-            seen.append(image)
+            made.append(image)
         rows[pair] = far
+        shown.append([*pictures, *made])
         _print_row(pair, far)
     mean = {name: tuple(np.mean([row[name][i] for row in rows.values()], axis=0) for i in (0, 1)) for name in networks}
     _print_row(f"mean of {len(rows)}", mean)
-    if args.sheet:
-        _save_sheet(args, list(networks), seen)
+    if args.sheet:  # drawn pairs come first
+        sheet = report.sheet(shown[: len(DRAWN)], columns=["content", "style", *networks])
+        images.save(args.sheet, sheet, quality=85)
     for name, (by_layer, _) in mean.items():
         print(f"{name} by layer: " + ", ".join(f"{t} {d:.3f}" for t, d in zip(STYLE, by_layer, strict=True)))
-
-
-def _save_sheet(args, names, seen):
-    """The drawn pairs, which come first, with what each network made of them."""
-    drawn, n = list(pairs(None, args.size).values()), len(names)
-    rows = [[*pair, *seen[i * n : (i + 1) * n]] for i, pair in enumerate(drawn)]
-    images.save(args.sheet, report.sheet(rows, columns=["content", "style", *names]), quality=85)
 
 
 def _print_row(label, far):

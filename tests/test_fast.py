@@ -14,7 +14,7 @@ import pytest
 from conftest import drawn, network
 from fast import pictures, student, teacher, training
 
-from nst_jax import distances, families, images, losses, paint, recipes, samples, vgg19
+from nst_jax import distances, families, images, losses, paint, recipes, report, samples, vgg19
 
 ROOT = pathlib.Path(__file__).parents[1]
 TAPS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
@@ -346,6 +346,9 @@ def test_paintings_are_judged_in_a_table_and_shown_on_a_sheet(tapped, tmp_path, 
     assert row[1:] == mean[1:]
     vgg, fast = (float(cell.split(" / ")[0]) for cell in row[1:3])
     assert float(row[3].strip("| ")) == pytest.approx(fast / vgg, abs=0.01 + 0.001 / vgg)
-    assert np.load(next((tmp_path / "kept").glob("*fast*.npy"))).shape == (48, 64, 3)
+    kept = [np.load(next((tmp_path / "kept").glob(f"*{name}*.npy"))) for name in ("VGG19", "fast")]
+    assert kept[1].shape == (48, 64, 3)
+    wanted = report.sheet([[*judge_fast.pairs(None, 64)["skyline × flow"], *kept]], columns=[*"1234"])
     sheet = images.load(tmp_path / "sheet.jpg")
-    assert sheet.shape[1] > 4 * sheet.shape[0] * 0.8
+    assert sheet.shape == wanted.shape
+    assert np.abs(sheet - wanted)[60:].mean() < 0.03  # below the labels; each picture in its place
