@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from nst_jax import embedded, fetch, images, runs, starts
 
 FILES = ("mask", "style-mask", "strength-map", "init")  # flags that name files
-MACHINE = ("max-memory", "precision")  # the whole batch's
+MACHINE = ("max-memory", "precision", "network", "preview", "fast-first", "still")  # the whole batch's, or one run's
 FLAGS = ("recipe", "max-pixels", *FILES[:3], *(flag for flag in runs.FLAGS if flag not in MACHINE))
 OWN = ("content", "style", "output")
 SEVERAL = ";"  # between names in one place of a CSV file

@@ -44,10 +44,10 @@ FLAGS = (
     "style-layers", "pool", "padding", "content-distance", "style-distance", "variation-kind", "init", "keep",
     "optimizer", "learning-rate", "b1", "b2", "eps", "memory", "linesearch-steps", "seed", "style-mix",
     "style-scale", "style-size", "mask-weights", "colour", "alpha", "bits", "keep-metadata",
-    "max-memory", "precision", "still", "network",
-    "fast-first",
+    "max-memory", "precision", "still", "network", "preview", "fast-first",
 )
 # fmt: on
+BARE = ("keep-metadata", "preview")  # flags without a value: recorded as "yes"
 INPUTS = ("content", "style", "mask", "style-mask", "strength-map", "init", "palette")
 
 
@@ -160,7 +160,8 @@ def flags(record: dict[str, Any]) -> list[str]:
     if not known or not starts.named(start):
         got = f"got colour {mode[:80]!r}" if not known else f"got init {start[:80]!r}"
         raise ValueError(f"settings must name no files, which are given anew, {got}: it is not a run's own record")
-    return [f"--recipe={record['recipe']}"] + [f"--{name}={value}" for name, value in given.items()]
+    words = [f"--{name}" if name in BARE else f"--{name}={value}" for name, value in given.items()]
+    return [f"--recipe={record['recipe']}", *words]
 
 
 def same(record: dict[str, Any], kind: str, paths: Sequence) -> None:

@@ -839,6 +839,16 @@ def test_wasserstein_of_equals_is_nothing():
     assert abs(float(distances.wasserstein(m, m)[0])) < 1e-5 * float(jnp.trace(m.outer[0])) / 64
 
 
+@pytest.mark.parametrize(("channels", "positions"), [(64, 1), (512, 1), (512, 2)])
+@pytest.mark.parametrize("larger", [1.0, 100.0])
+def test_wasserstein_from_a_map_of_one_position_has_a_slope(channels, positions, larger):
+    f, a = activity(0, channels, positions) * 30, activity(1, channels, 1) * 30 * larger
+    value, slope = jax.value_and_grad(lambda m: distances.wasserstein(m, moments(a)).sum())(moments(f))
+    expected = np.square(f.mean(1) - a[:, 0]).mean() + f.var(1).mean()
+    assert float(value) == pytest.approx(expected, rel=0.01)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+
+
 def test_covariance_and_statistics_are_numpys():
     f, a = activity(0, 16, 300), activity(1, 16, 200) + 0.5
     m, t = moments(f), moments(a)

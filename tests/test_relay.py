@@ -90,20 +90,36 @@ def test_a_preview_takes_no_roots_of_matrices_and_weighs_what_it_takes_alike(her
     paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "2", *QUICK[:4])
     assert command(*paint, "--style-weight", "0.7")[0] == 0
     record = runs.parsed(embedded.read("a.png"), name="a.png")
-    assert record["settings"]["style_distance"] == record["flags"]["style-distance"] == "scaled-gram"
-    assert float(record["flags"]["style-weight"]) == pytest.approx(0.7 * settings.LIGHTER["wasserstein"][1])
+    assert (record["settings"]["style_distance"], record["flags"]["preview"]) == ("scaled-gram", "yes")
+    share = record["settings"]["style"]["relu1_1"] / recipes.get("nst-jax").weights((36, 48)).style["relu1_1"]
+    assert share == pytest.approx(0.7 * settings.LIGHTER["wasserstein"][1])
     assert repeated(command, here)
 
 
-def test_a_demos_preview_says_what_makes_it_again(here, command):
-    code, _, err = command("demo", "--preview", "--size", "48", "--steps", "2", "-o", ".")
+@pytest.mark.parametrize("flag", ["--preview", "--seed=1"])
+def test_a_demo_says_what_makes_it_again(here, command, flag):
+    code, _, err = command("demo", flag, "--size", "64", "--steps", "2", "-o", ".")
     assert code == 0, err
     known = "skyline.png", "--style", "flow.png", "-o", "again.png"
     record = runs.parsed(embedded.read("skyline-flow.png"), name="skyline-flow.png")
-    assert record["flags"]["style-distance"] == "scaled-gram"
+    assert record["flags"]["ladder"] == "32:1,64:1"
     code, _, err = command("rerun", "skyline-flow.png", "--content", *known)
     assert (code, "changed:" in err) == (0, False), err
     np.testing.assert_array_equal(images.load("skyline-flow.png"), images.load("again.png"))
+
+
+def test_a_batch_of_previews_is_painted_by_the_fast_network(here, command):
+    (here / "jobs.csv").write_text("content,style\ntown.png,night.png\nnight.png,town.png\n")
+    paint = ("batch", "jobs.csv", "-o", "all", "--preview", "--size", "48", "--steps", "2", *QUICK)
+    code, out, err = command(*paint)
+    assert (code, out.partition(" (")[0]) == (0, "all: 2 jobs: 2 painted"), err
+    record = runs.parsed(embedded.read("all/town-night.png"), name="town-night.png")
+    assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
+    assert record["ladder"] == [[24, 18, 1], [48, 36, 1]]
+    code, out, _ = command(*paint)
+    assert out.partition(" (")[0] == "all: 2 jobs: 0 painted, 2 already there"
+    code, out, _ = command(*paint[:4], *paint[5:], "--weights", str(vgg19.fast_path()))
+    assert out.partition(" (")[0] == "all: 2 jobs: 2 painted", "the same network, not the same plan"
 
 
 def test_a_distance_asked_for_is_a_previews_too():

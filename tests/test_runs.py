@@ -202,7 +202,7 @@ def test_all_layers_with_weights_fit(paint):
     assert len(",".join(args.style_layers)) < runs.VALUE
     from nst_jax.cli import settings
 
-    text = runs.text(sound_of([]) | {"flags": settings.written(args, None)})
+    text = runs.text(sound_of([]) | {"flags": settings.written(args)})
     assert len(runs.parsed(text)["flags"]["style-layers"]) > 300
 
 

@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 
 import nst_jax
-from nst_jax import embedded, grids, images, losses, paint, plans, recipes, runs, samples, sweep, transfer, vgg19
+from nst_jax import (
+    budget,
+    embedded,
+    grids,
+    images,
+    losses,
+    paint,
+    plans,
+    recipes,
+    runs,
+    samples,
+    sweep,
+    transfer,
+    vgg19,
+)
 from nst_jax.cli import values
 from nst_jax.losses import Region, Style
 
@@ -283,6 +297,18 @@ def test_a_sweep_writes_pictures_a_sheet_a_plot_and_tables(swept, command, tmp_p
     argv = ("--content", "town.png", "--style", "night.png", "--weights", "narrow.h5", "-o", tmp_path / "again.png")
     assert command("rerun", folder / names[2], *argv)[0] == 0
     assert (tmp_path / "again.png").read_bytes() == (folder / names[2]).read_bytes()
+
+
+def test_a_sweep_of_some_minutes_says_the_steps_that_it_took(swept, command, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "measured", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 32 / 48))
+    code, _, said, folder = swept("--strength", ".2,.8", "--minutes", "0.35")
+    assert code == 0, said
+    record = runs.parsed(embedded.read(folder / "1-strength-0.2.png"))
+    [[*_, steps]] = record["ladder"]
+    assert (record["flags"]["ladder"], steps != 2) == (f"32:{steps}", True)
+    argv = ("--content", "town.png", "--style", "night.png", "--weights", "narrow.h5", "-o", tmp_path / "again.png")
+    assert command("rerun", folder / "1-strength-0.2.png", *argv)[0] == 0
+    assert (tmp_path / "again.png").read_bytes() == (folder / "1-strength-0.2.png").read_bytes()
 
 
 def test_axes_multiply_and_go_to_rows_and_columns(swept, studio):

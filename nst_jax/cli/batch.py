@@ -2,6 +2,7 @@
 
 nst-jax batch jobs.csv -o out
 nst-jax batch photographs paintings -o out --size 512 --strength .6
+nst-jax batch photographs paintings -o looks --preview
 nst-jax batch jobs.jsonl -o out --share 2/5
 
 A list has a job a line: `content`, `style` (several with ; between), perhaps `output`, and any flags of `stylize`.
@@ -31,7 +32,7 @@ def arguments(parser):
     many.arguments(parser)
     flags(parser)
     machine.arguments(parser)
-    machine.which(parser)
+    machine.networks(parser)
 
 
 def flags(parser):
@@ -173,7 +174,7 @@ class Batch:
         """What a job's record would say of what was asked for."""
         from nst_jax import runs
 
-        found = {"recipe": recipe.name, "flags": settings.written(args, None), "network": self.network}
+        found = {"recipe": recipe.name, "flags": settings.written(args), "network": self.network}
         return found | {"versions": runs.versions(), "inputs": {kind: runs.files(of) for kind, of in known.items()}}
 
     def paint(self, params, group: list) -> None:

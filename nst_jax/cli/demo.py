@@ -40,6 +40,7 @@ def run(args):
     recipe, share = settings.previewed(RECIPE, None) if args.preview else (RECIPE, 1.0)
     recipe = (recipe.of_steps(args.steps) if args.steps else recipe).times(style=share)._replace(size=args.size)
     job = painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
+    settings.fixed(args, painting.stages(job))
     return stylize.paint(args, job, follow.Result(args.output, lambda image: image, images.Extras(), inputs))
 
 

@@ -82,7 +82,7 @@ def head(args, job, inputs, *, network=None, mesh=None) -> dict[str, Any]:
         "device": device(mesh=mesh),
         "network": {k: said.get(k, "unknown") for k in ("sha256", "source", "family", "precision")},
         "recipe": job.recipe.name,
-        "flags": settings.written(args, job),
+        "flags": settings.written(args),
         "settings": settings.described(job),
         "ladder": [[w, h, stage.steps] for (h, w), stage in paint.stages(job)],
         "seed": args.seed,

@@ -97,6 +97,11 @@ def previewed(recipe: recipes.Recipe, distance: str | None) -> tuple[recipes.Rec
     return recipe._replace(schedule=PREVIEW, style_distance=lighter), share
 
 
+def fixed(args, stages) -> None:
+    """Let arguments say which sizes and steps were found for them: a repetition follows the plan that was made."""
+    args.ladder, args.steps = [(stage.size, stage.steps) for _, stage in stages], None
+
+
 def _scheduled(recipe, args):
     if args.ladder:
         total = sum(stage.steps for stage in recipe.schedule(args.ladder[-1][0]))
@@ -122,33 +127,18 @@ def _optimized(recipe, args):
     return recipe._replace(optimizer=optimizer, settings=settings)
 
 
-def written(args, job) -> dict[str, str]:
+def written(args) -> dict[str, str]:
     """The flags that say what a picture is, as they would be typed: what a record keeps of a command."""
-    from nst_jax import paint, runs, starts
+    from nst_jax import runs, starts
 
     found = {}
     for flag in runs.FLAGS:
         value = getattr(args, flag.replace("-", "_"), None)
         if value is not None and value is not False and not (flag == "init" and not starts.named(value)):
             found[flag] = typed(flag, value)
-    if getattr(args, "preview", None):
-        found |= _lighter(args, job.recipe) | {"network": "fast"}
-    if getattr(args, "minutes", None) or getattr(args, "preview", None):  # a repetition follows the plan that was made
-        found["ladder"] = ",".join(f"{stage.size}:{stage.steps}" for _, stage in paint.stages(job))
-        found.pop("steps", None)
     if found.get("colour", "").startswith("palette:"):
         found["colour"] = "palette"  # its file is given anew
     return {flag: found[flag] for flag in runs.FLAGS if flag in found}
-
-
-def _lighter(args, recipe) -> dict[str, str]:
-    """What a preview changed in a recipe's style, as it would be typed."""
-    known = recipes.get(recipe.name)
-    _, share = previewed(known, getattr(args, "style_distance", None))
-    if recipe.style_distance == known.style_distance:
-        return {}
-    weight = share * getattr(args, "style_weight", 1.0)
-    return {"style-distance": recipe.style_distance, "style-weight": repr(weight)}
 
 
 def typed(flag: str, value) -> str:

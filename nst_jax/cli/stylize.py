@@ -84,7 +84,7 @@ def recoloured(args, recipe, sources, known) -> int:
     shape = images.fitted(content.shape, size, edge=recipe.edge)
     control.check_shape(shape, args)
     content = images.resize(images.crop(content, shape), shape)
-    record = {"versions": runs.versions(), "recipe": recipe.name, "flags": settings.written(args, None)}
+    record = {"versions": runs.versions(), "recipe": recipe.name, "flags": settings.written(args)}
     record["inputs"] = {kind: runs.files(paths) for kind, paths in known.items()}
     extras = control.extras(args, sources.content, alpha, shape)._replace(text=runs.text(record))
     images.save(args.output, colour.recoloured(content, styles, weights=args.style_mix), extras=extras)
@@ -148,6 +148,7 @@ def say_scaling(job):
 def paint(args, job, result: follow.Result, *, folder=None) -> int:
     """Do a job, follow it, and save what comes out."""
     from nst_jax import families, relay, runs, vgg19
+    from nst_jax import paint as painting
 
     begun, story, uses = time.perf_counter(), report.begun(args, result), devices.used(args, job.shape[0])
     recipe, params, fitted = families.fitted(
@@ -156,6 +157,7 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
     job = job._replace(recipe=recipe)
     if args.minutes:
         job = planned(params, job, args.minutes - (time.perf_counter() - begun) / 60)
+        settings.fixed(args, painting.stages(job))
     head: dict = follow.head(args, job, result.inputs, mesh=uses.mesh) | {"plan": machine.plans_of(params, job, uses)}
     runs.text(head, room=runs.ROOM)  # now, and not after the run
     run = relay.frames(legs(args, params, job), every=follow.chunk(args.save_every), machine=uses)
@@ -193,7 +195,7 @@ def legs(args, params, job) -> list:
 
 
 def planned(params, job, minutes):
-    """The job with the steps that fit into the time left, which are said, and recorded with what is made."""
+    """The job with the steps that fit into the time left, which are said."""
     from nst_jax import budget, recipes
 
     begun = time.perf_counter()

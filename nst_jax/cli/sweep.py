@@ -137,6 +137,7 @@ class Plan(NamedTuple):
 
 def planned(args, swept: list[Point]) -> Plan:
     """The plan of a sweep; what is wrong with it is raised here, before anything is written."""
+    from nst_jax import paint as painting
     from nst_jax import sweep, vgg19
 
     report.check(args)
@@ -155,6 +156,9 @@ def planned(args, swept: list[Point]) -> Plan:
     uses = machine.used(args)._replace(mesh=devices.chosen(args, runs=count, height=jobs[0].shape[0]))
     size = args.chunk or sweep.fitting(params, jobs[0], count=count, machine=uses)
     size = sweep.rounded(size, count, uses.mesh)
+    if args.minutes:
+        for point, job in zip(swept, jobs, strict=True):
+            settings.fixed(point.args, painting.stages(job))
     items = itemised(swept, made, jobs, many.plan(params, jobs[0], size, uses))
     follow.say(items[0].head, told)
     print(f"sweep:    {count} pictures, {many.said(size, count)}", file=sys.stderr)
