@@ -1,8 +1,10 @@
-"""The training itself: rounds of asking the teacher about crops, and of learning from all that is known so far.
+"""The training itself: rounds of learning from all that is known so far, while the teacher is asked about more.
 
-Everything follows from the seed and the plan. The state is put down every so often; who is killed goes on from there.
+A round's crops are got ready during the round before, with the student as it was when that began: two cores have work,
+and everything follows from the seed and the plan. The state is put down every so often; who is killed goes on there.
 """
 
+import concurrent.futures
 import itertools
 import json
 import pathlib
@@ -17,7 +19,7 @@ from fast import pictures, student, teacher, visited
 
 from nst_jax import vgg19
 
-VISITED = 0.3  # the share of a batch from pictures that optimisations passed through, once there are any
+VISITED = 0.35  # the share of a batch from pictures that optimisations passed through, once there are any
 AT_LAST = 0.5  # the same in finishing rounds
 REFIT = 150  # batches that a least-squares fit of the maps goes over
 
@@ -31,7 +33,7 @@ class Plan(NamedTuple):
     finish: int = 0  # finishing rounds: half as many visited crops as the round before, rates that begin again
     seed: int = 0
     batch: int = 4
-    edge: int = 160
+    edge: int = 128
     every: int = 100  # steps from one line of progress to the next, and from one state put down to the next
     widths: tuple[int, ...] = student.WIDTHS
     convs: tuple[int, ...] = student.CONVS
@@ -46,15 +48,23 @@ class Plan(NamedTuple):
         each = list(zip(self.fresh, self.visits, strict=True))
         return each + [(0, self.visits[-1] // 2)] * self.finish
 
+    def upto(self, number: int) -> int:
+        """How many crops there are in a round, those of the rounds before included."""
+        return sum(map(sum, self.crops()[: number + 1]))
+
     def kinds(self) -> np.ndarray:
         """Of each crop in the store, whether it was visited: [n] bool."""
         return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in self.crops()])
 
 
-def planned(steps: int, *, finish: int = 1, seed: int = 0) -> Plan:
-    """A plan in proportion to its steps: crops are seen four times or so."""
+FRESH = (35, 20, 10, 0, 0, 0, 0, 0, 0, 0)  # by round, crops that come in for every hundred steps
+VISITS = (0, 0, 3, 3, 3, 3, 3, 3, 3, 3)
+
+
+def planned(steps: int, *, finish: int = 0, seed: int = 0) -> Plan:
+    """A plan in proportion to its steps: crops are seen five times or so."""
     share = max(steps // 100, 1)
-    return Plan(steps, (60 * share, 10 * share, 10 * share), (0, 6 * share, 6 * share), finish, seed)
+    return Plan(steps, tuple(n * share for n in FRESH), tuple(n * share for n in VISITS), finish, seed)
 
 
 class Trainer(NamedTuple):
@@ -90,15 +100,19 @@ def _agreed(plan, file):
 
 def trained(trainer: Trainer) -> Iterator[tuple[int, dict[str, float], student.State]]:
     """Learn; yield (steps done, mean errors since the last, state) every so often, and where a round begins."""
-    done, state = _restored(trainer)
+    done, state = _restored(trainer, "state")
     bounds = trainer.plan.bounds()
     for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         if start <= done < end:
-            grown = sum(map(sum, trainer.plan.crops()[: number + 1]))
-            _grow(trainer, number, state, grown)
-            for seen in _round(trainer, (start, end), grown, done, state):
-                yield seen
-                done, _, state = seen
+            if done == start:
+                _put_down(trainer.work / f"round-{number}.pickle", (done, jax.device_get(state)))
+            _grow(trainer, number)
+            with concurrent.futures.ThreadPoolExecutor(1) as other:
+                next_one = other.submit(_grow, trainer, number + 1)
+                for seen in _round(trainer, (start, end), trainer.plan.upto(number), done, state):
+                    yield seen
+                    done, _, state = seen
+                next_one.result()
 
 
 def _round(trainer, bounds, grown, done, state):
@@ -124,8 +138,8 @@ def _round(trainer, bounds, grown, done, state):
             errors = []
 
 
-def _restored(trainer):
-    file = trainer.work / "state.pickle"
+def _restored(trainer, name):
+    file = trainer.work / f"{name}.pickle"
     if file.exists():
         return pickle.loads(file.read_bytes())
     plan = trainer.plan
@@ -139,35 +153,36 @@ def _put_down(file, content):
     partial.rename(file)
 
 
-def _grow(trainer: Trainer, number: int, state, upto: int) -> None:
-    """Ask the teacher about a round's crops: new pieces of pictures, then what the student visits."""
+def _grow(trainer: Trainer, number: int) -> None:
+    """Ask the teacher about a round's crops: new pieces of pictures, then what the student of a round before visits."""
     plan, store = trainer.plan, trainer.store
+    upto = plan.upto(number)
     if store.done() >= upto:
         return
     visits = plan.crops()[number][1]
     first = upto - visits
     teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), min(first, upto))
     if visits:
+        _, state = _restored(trainer, f"round-{number - 1}")
         maps, left = refitted(trainer, state, first)
         params = student.finished(state.params, maps, left, trainer.params, trainer.known)
-        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params, number), upto)
+        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params), upto)
 
 
 def _fresh(trainer, i):
     return pictures.crop((trainer.plan.seed, i), trainer.seen, trainer.plan.edge)
 
 
-def _visits(trainer, params, number) -> Callable[[int], np.ndarray]:
+def _visits(trainer, params) -> Callable[[int], np.ndarray]:
     """The crop of a number, from the batch of pictures that it is in."""
     kept: dict[int, np.ndarray] = {}
     size = len(visited.STEPS) * visited.AT_ONCE
-    changed = number < len(trainer.plan.fresh)  # at last as what people paint
 
     def crop(i):
         if i // size not in kept:
             kept.clear()
             seed = trainer.plan.seed, 1, i // size
-            kept[i // size] = visited.taken(params, seed, trainer.seen, trainer.plan.edge, changed=changed)
+            kept[i // size] = visited.taken(params, seed, trainer.seen, trainer.plan.edge)
         return kept[i // size][i % size]
 
     return crop
@@ -208,7 +223,7 @@ def said(errors: dict[str, float]) -> str:
 
 def watched(trainer: Trainer) -> student.State:
     """Learn with a line every so often; the last state."""
-    begun, last = time.perf_counter(), _restored(trainer)[1]
+    begun, last = time.perf_counter(), _restored(trainer, "state")[1]
     for done, errors, state in trained(trainer):
         minutes, last = (time.perf_counter() - begun) / 60, state
         print(f"step {done} of {trainer.plan.bounds()[-1]}, {minutes:.1f} min: {said(errors)}", flush=True)

@@ -34,9 +34,10 @@ def _further(steps, states, params, targets, weights):
     return jax.lax.fori_loop(0, steps, lambda _, s: step(s, params, targets, weights)[0], states)
 
 
-def taken(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray], edge: int, *, changed: bool):
-    """Pictures on the way from contents to styles, both of them any crops: -> [n, edge, edge, 3] uint8."""
+def taken(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray], edge: int):
+    """Pictures on the way from contents to styles, both any crops, or as people paint: -> [n, edge, edge, 3] uint8."""
     random = np.random.default_rng(seed)
+    changed = random.random() < 0.5
     both = [pictures.crop((*seed, i), seen, edge, changed=changed).astype(np.float32) / 255 for i in range(2 * AT_ONCE)]
     contents, styles = jnp.stack(both[::2]), jnp.stack(both[1::2])
     weights = recipes.get("gatys-notebook").weights((edge, edge))
