@@ -14,7 +14,7 @@ from fast import teacher
 
 from nst_jax import vgg19
 
-WIDTHS = (16, 64, 128, 192, 288)  # with CONVS, as much as nine times VGG19's speed and 3 MB allow
+WIDTHS = (16, 64, 128, 192, 288)  # with CONVS, as much as 3 MB allow
 CONVS = (1, 1, 2, 2, 1)
 EMPHASIS = {"relu4_1": 1.25, "relu4_2": 0.75, "relu5_1": 1.75}  # what is worst learnt decides how a painting looks
 AT_LAST = {"relu4_1": 2.0, "relu5_1": 3.0}  # the same in finishing rounds
