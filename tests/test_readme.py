@@ -43,7 +43,7 @@ def folder(tmp_path_factory, narrow):
 @pytest.mark.parametrize("line", commands())
 def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    words = [{"5": "0.05"}.get(word, word) if "--minutes" in line else word for word in shlex.split(line)[1:]]
+    words = [{"5": "0.3"}.get(word, word) if "--minutes" in line else word for word in shlex.split(line)[1:]]
     if words[0] in ("stylize", "texture", "reconstruct", "sweep", "batch"):
         if "--save-every" in words:
             words[words.index("--save-every") + 1] = "2"
