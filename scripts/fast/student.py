@@ -19,7 +19,7 @@ CONVS = (1, 1, 2, 2, 1)
 EMPHASIS = {"relu4_1": 1.25, "relu4_2": 0.75, "relu5_1": 1.75}  # what is worst learnt decides how a painting looks
 AT_LAST = {"relu4_1": 2.0, "relu5_1": 3.0}  # the same in finishing rounds
 MUON, ADAM = (4e-3, 1.2e-3), (2e-3, 2e-3)  # the highest rates at first, and later
-FIRST = 2000  # steps, or a third
+FIRST = 2000  # steps at the first rates, of a short training a third
 FINISH = (1e-3, 1e-3), (1e-3, 1e-3)  # in a finishing round
 INPUT = 1 / 64  # input while it learns, of VGG19's
 
