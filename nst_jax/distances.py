@@ -134,8 +134,9 @@ def wasserstein(m: Moments, t: Moments) -> Array:
     """
     channels = t.total.shape[1]
     variance = jnp.trace(_covariance(t), axis1=1, axis2=2) / channels
-    energy = jnp.maximum(*(jnp.trace(each.outer, axis1=1, axis2=2) for each in (m, t))) / channels
-    ridge = jnp.maximum(1e-4 * variance, 3e-5 * energy) + 1e-12  # maps may have less rank than channels, or none
+    energy = jnp.maximum(*(jnp.trace(each.outer, axis1=1, axis2=2) for each in (m, t)))
+    rounding = jnp.finfo(energy.dtype).eps / 2 * energy  # how far off a covariance may be, as a matrix
+    ridge = jnp.maximum(1e-4 * variance, rounding) + 1e-12  # maps may have less rank than channels, or none
     floor = ridge[:, None, None] * jnp.eye(channels, dtype=ridge.dtype)[None]
     a, b = _covariance(m) + floor, _covariance(t) + floor
     cross = jnp.stack([roots.cross(x, y) for x, y in zip(a, b, strict=True)])
