@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         budget,
         colour,
         convert,
+        convolutions,
         deep,
         distances,
         embedded,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         tiles,
         transfer,
         vgg19,
-        winograd,
     )
     from nst_jax.paint import stylize
 
@@ -51,6 +51,7 @@ __all__ = [
     "budget",
     "colour",
     "convert",
+    "convolutions",
     "deep",
     "distances",
     "embedded",
@@ -78,7 +79,6 @@ __all__ = [
     "tiles",
     "transfer",
     "vgg19",
-    "winograd",
 ]
 
 _NAMES = {"stylize": "paint"}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nst_jax import tiles, vgg19, winograd
+from nst_jax import convolutions, tiles, vgg19
 from nst_jax.losses import Loss
 
 SHARE = 0.75  # of a host's memory, which others use too
@@ -108,7 +108,7 @@ def chosen(load: Load, memory: int) -> Plan:
 def worth(params, shape: tuple[int, int], steps: int) -> bool:
     """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
-    each = {name: math.prod(k) for name, k in kernels.items() if winograd.worth(*k[2:])}
+    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.worth(*k[2:])}
     most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
     return steps * math.prod(shape) * most >= REPAID
 

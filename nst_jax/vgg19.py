@@ -22,12 +22,14 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from nst_jax import winograd
+from nst_jax import convolutions
 
 Params = Mapping[str, Mapping[str, Any]]
 """{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}
 
 `input` may also say where a picture ends whose last row was repeated below it: {"height": int}. Maps are zero there.
+A network that stands for VGG19 also has taps, {"relu4_1": {"pool3": [c, k], "relu4_1": [d, k]}, …}: what it answers for
+a layer of VGG19's is the sum of its own maps named there, each times its matrix.
 """
 
 
@@ -56,15 +58,15 @@ def _convolution(correlate):
     def backward(saved, g):
         x, kernel = saved
         dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-        (dkernel,) = jax.vjp(lambda k: winograd.plain(x, k), kernel)[1](g)  # XLA drops it unless a network is trained
+        (dkernel,) = jax.vjp(lambda k: convolutions.plain(x, k), kernel)[1](g)  # dropped, unless a network is trained
         return dx, dkernel
 
     convolve.defvjp(lambda x, kernel: (correlate(x, kernel), (x, kernel)), backward)
     return convolve
 
 
-conv = _convolution(winograd.correlate)
-CONVOLUTIONS = {"winograd": conv, "direct": _convolution(winograd.plain)}
+conv = _convolution(convolutions.correlate)
+CONVOLUTIONS = {"winograd": conv, "direct": _convolution(convolutions.direct)}
 """What a 3 × 3 convolution is on a CPU: the direct one is slower, but compiles in a third of the time."""
 
 
@@ -111,11 +113,10 @@ def _ended(x, height):
 
 
 class Block(nn.Module):
-    """Convolutions of one width and the pooling after them, as far as the maps wanted: [1, h, w, c] -> {name: map}."""
+    """Convolutions and the pooling after them, as far as the maps wanted: [1, h, w, c] -> {name: map}."""
 
     number: int
-    width: int
-    convs: int
+    widths: tuple[int, ...]  # of each convolution
     pool: Any
     convolve: Any  # the first convolution, and the others
     wanted: frozenset[str]
@@ -124,10 +125,10 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x):
         out = {}
-        for i in range(1, self.convs + 1):
+        for i, width in enumerate(self.widths, 1):
             name, convolve = f"{self.number}_{i}", self.convolve[i > 1]
             as_jax = lambda x, kernel, *_, convolve=convolve, **__: convolve(x, kernel)  # noqa: E731
-            one = nn.Conv(self.width, (3, 3), name=f"conv{name}", dtype=x.dtype, conv_general_dilated=as_jax)
+            one = nn.Conv(width, (3, 3), name=f"conv{name}", dtype=x.dtype, conv_general_dilated=as_jax)
             x = _ended(one(x), self.height)
             out[f"conv{name}"] = x
             x = out[f"relu{name}"] = nn.relu(x)
@@ -143,7 +144,7 @@ def init(key, *, widths: tuple[int, ...] = WIDTHS, convs: tuple[int, ...] = CONV
     params: dict = {"input": {"mean": jnp.array(MEAN), "std": jnp.array(STD)}}
     channels = 3
     for block, (n, width) in enumerate(zip(convs, widths, strict=True), 1):
-        module = Block(block, width, n, POOLS["max"], (conv, conv), frozenset([f"relu{block}_{n}"]))
+        module = Block(block, (width,) * n, POOLS["max"], (conv, conv), frozenset([f"relu{block}_{n}"]))
         params |= module.init(jax.random.fold_in(key, block), jnp.zeros((1, 1, 1, channels)))["params"]
         channels = width
     return params
@@ -158,8 +159,19 @@ def shape_of(params: Params) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def taps(params: Params) -> list[str]:
-    """Layers whose maps are projected into the units of VGG19, which this network stands for; of others none."""
-    return [name for name, layer in params.items() if "projection" in layer]
+    """Layers of VGG19's that this network answers for in VGG19's units; none of a network that stands for itself."""
+    return [name for name in params if name.startswith("relu")]
+
+
+def own(params: Params, step: int) -> dict[str, int]:
+    """Channels of the maps that a network itself has at this stride, by name, whatever it stands for."""
+    found, width = {}, 0
+    for name in layers_of(_shape(params)[1]):
+        if name.startswith("conv"):
+            width = params[name]["kernel"].shape[-1]
+        elif stride(name) == step:
+            found[name] = width
+    return found
 
 
 def nearest(params: Params, layer: str) -> str:
@@ -253,11 +265,7 @@ def features(
     computed again on the way back: VGG19's first holds a quarter of what a gradient needs, for a twentieth of the work.
     `convolution` says how 3 × 3 kernels are computed on a CPU, with equal maps but for rounding.
     """
-    image = jnp.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3:
-        raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide by its white")
+    image = _image(image)
     others = choice("convolution", convolution, CONVOLUTIONS)
     convolve = choice("padding", padding, PADDINGS)(others), others
     names = {layer: nearest(params, layer) for layer in layers}
@@ -270,31 +278,50 @@ def features(
     x = ((image - mean) / std)[None].astype(dtype or image.dtype)
     if padding == "zeros":
         x = _ended(x, params["input"].get("height"))
-    maps = _maps(params, x, set(names.values()), choice("pool", pool, POOLS), convolve, again)
-    return {layer: _projected(maps[name][0], params.get(name)) for layer, name in names.items()}
+    wanted = {own for name in names.values() for own in _made_of(params, name)}
+    maps = _maps(params, x, wanted, choice("pool", pool, POOLS), convolve, again)
+    return {layer: _answer(params, name, maps) for layer, name in names.items()}
 
 
-def _projected(f, tap):
-    """A tap's map in VGG19's units: [h, w, c]; multiplied in two dimensions, which has a faster gradient."""
-    if tap is None or "projection" not in tap:  # a convolution of the layer's own name
-        return f
-    return (f.reshape(-1, f.shape[-1]) @ tap["projection"].astype(f.dtype)).reshape(f.shape)
+def _image(image):
+    image = jnp.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(f"image must be [h, w, 3], got {list(image.shape)}: batch with jax.vmap")
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        raise ValueError(f"image must be floats in [0, 1], got {image.dtype}: divide by its white")
+    return image
+
+
+def _made_of(params, name):
+    """The network's own maps that its answer for a layer is made of: that layer's, or a tap's."""
+    return list(params[name]) if name in taps(params) else [name]
+
+
+def _answer(params, name, maps):
+    """What the network says of a layer: [h, w, k]; a tap multiplies in two dimensions, which has a faster gradient."""
+    if name not in taps(params):
+        return maps[name][0]
+    each = {own: maps[own][0] for own in params[name]}
+    flat = [f.reshape(-1, f.shape[-1]) @ params[name][own].astype(f.dtype) for own, f in each.items()]
+    h, w, _ = next(iter(each.values())).shape
+    return sum(flat[1:], flat[0]).reshape(h, w, -1)
 
 
 def _maps(params, x, wanted, pool, convolve, again) -> dict[str, Array]:
     """The maps wanted, block by block: [1, h, w, 3] -> {name: [1, h', w', c]}."""
     maps: dict[str, Any] = {}
     height = params["input"].get("height")
-    for block, (n, width) in enumerate(zip(*reversed(_shape(params)), strict=True), 1):
+    for block, n in enumerate(_shape(params)[1], 1):
         if wanted <= maps.keys():
             break
         known = _layers_of_block(block, n)
         here = wanted & {*known}
         further = {known[-1]} if wanted - maps.keys() - here else set()
-        module = Block(block, width, n, pool, convolve, frozenset(here | further), height and height >> (block - 1))
-        own = {name: params[name] for name in known if name.startswith("conv") and name in params}
+        convs = {name: params[name] for name in (f"conv{block}_{i}" for i in range(1, n + 1))}
+        widths = tuple(layer["kernel"].shape[-1] for layer in convs.values())
+        module = Block(block, widths, pool, convolve, frozenset(here | further), height and height >> (block - 1))
         run: Any = _again(module.apply) if block <= again else module.apply
-        maps |= run({"params": own}, x)
+        maps |= run({"params": convs}, x)
         x, convolve = maps.get(known[-1]), (convolve[1], convolve[1])
     return maps
 
@@ -416,10 +443,13 @@ def check(params: Params, source) -> None:
 
 
 def _check_tap(params, name, source):
-    value, width = params[name]["projection"], params.get(f"conv{name[4:]}", {"bias": ()})["bias"]
-    shape = (len(width),) * 2
-    if np.shape(value) != shape or not np.isfinite(value).all():
-        raise ValueError(f"{name} of {source} must have a finite projection {list(shape)}: make the file again")
+    widths = own(params, stride(name)) if name in layers_of() else {}
+    got = {each: np.shape(matrix) for each, matrix in params[name].items()}
+    k = next(iter(got.values()), ())[-1:]
+    fits = got and all(shape == (widths.get(each), *k) for each, shape in got.items())
+    if not fits or not all(np.isfinite(matrix).all() for matrix in params[name].values()):
+        need = ", ".join(f"{each} [{width}, k]" for each, width in widths.items()) or "a layer of VGG19's"
+        raise ValueError(f"{name} of {source} must have finite matrices of {need}, got {got}: make the file again")
 
 
 def _check_input(params, source):

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from benchmarks.timing import alternate
-from fast import student
 
 from nst_jax import images, losses, recipes, report, samples, transfer, vgg19
 
@@ -80,14 +79,20 @@ def distances(params, image, content, style):
 
 def random_like(params, vgg) -> vgg19.Params:
     """A random network of this one's shape, its taps as strong as VGG19's."""
-    raw = vgg19.init(jax.random.key(0), widths=student.WIDTHS, convs=student.CONVS)
-    picture = samples.draw("skyline", (96, 128))
-    mine, theirs = (vgg19.features(net, picture, vgg19.taps(params)) for net in (raw, vgg))
-    out = dict(raw)
-    for tap, f in mine.items():
-        strength = float(jnp.sqrt(jnp.square(theirs[tap]).mean() / jnp.square(f).mean()))
-        out[tap] = {"projection": strength * jnp.eye(f.shape[-1])}
+    random, taps, picture = np.random.default_rng(0), vgg19.taps(params), samples.draw("skyline", (96, 128))
+    out = {"input": params["input"]}
+    for name, layer in params.items():
+        if name != "input":  # matrices are [d, k], kernels [3, 3, c, d], biases [d]
+            out[name] = {k: _drawn(random, np.shape(v)) if k != "bias" else jnp.zeros_like(v) for k, v in layer.items()}
+    mine, theirs = (vgg19.features(net, picture, taps) for net in (out, vgg))
+    for tap in taps:
+        strength = jnp.sqrt(jnp.square(theirs[tap]).mean() / jnp.square(mine[tap]).mean())
+        out[tap] = {own: strength * matrix for own, matrix in out[tap].items()}
     return out
+
+
+def _drawn(random, shape):
+    return jnp.asarray(random.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape), jnp.float32)
 
 
 def kept(work, name, params, pair, steps):

@@ -24,9 +24,6 @@ def options(argv=None):
     length.add_argument("--minutes", type=float, help=f"{STEPS_A_MINUTE} steps for each, about what two cores do")
     parser.add_argument("--pictures", type=pathlib.Path, help="a folder to train on, in place of the packages")
     parser.add_argument("--work", type=pathlib.Path, default="build/fast", help="where all is kept (gigabytes)")
-    parser.add_argument(
-        "--finish", type=int, default=0, help="finishing rounds; they may be added to a finished training"
-    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=pathlib.Path, default=vgg19.fast_path())
     return parser.parse_args(argv)
@@ -40,7 +37,7 @@ def main(argv=None) -> int:
         pictures.fetch(folder)
     steps = args.steps if args.minutes is None else max(1, round(args.minutes * STEPS_A_MINUTE))
     trainer = training.begun(
-        training.planned(steps, finish=args.finish, seed=args.seed), vgg19.load(vgg19.bundled_path()), folder, args.work
+        training.planned(steps, seed=args.seed), vgg19.load(vgg19.bundled_path()), folder, args.work
     )
     params = training.result(trainer, training.watched(trainer))
     vgg19.save(args.output, params, half=True, teacher="VGG19 as bundled", steps=steps, seed=args.seed)

@@ -1,6 +1,8 @@
-"""The network that learns: VGG19's shape with fewer and narrower layers, and maps from its taps to the teacher's.
+"""The network that learns: VGG19's shape with fewer and narrower layers, and fits of the teacher's to its own maps.
 
-While it learns its input is of size one; `finished` folds that into its first layer and makes projections of the maps.
+What it answers for a layer of the teacher's is made of several of its maps, the deepest ones and what went into them:
+channels for a fit cost little where they are there already. While it learns its input is of size one; `finished` folds
+that into its first layer and makes taps of the fits.
 """
 
 import functools
@@ -14,18 +16,24 @@ from fast import teacher
 
 from nst_jax import vgg19
 
-WIDTHS = (16, 64, 128, 192, 288)  # with CONVS, as much as 3 MB allow
-CONVS = (1, 1, 2, 2, 1)
+WIDTHS = ((16,), (64,), (128, 96), (176, 176), (256,))  # of each convolution, block by block
+TAPS = {  # by layer of the teacher's, of which maps it is made
+    "relu1_1": ("relu1_1",),
+    "relu2_1": ("pool1", "relu2_1"),
+    "relu3_1": ("pool2", "relu3_1"),
+    "relu4_1": ("pool3", "relu4_1"),
+    "relu4_2": ("pool3", "relu4_1", "relu4_2"),
+    "relu5_1": ("pool4", "relu5_1"),
+}
+ENERGY = 0.99  # of a fit's, which its tap keeps
 EMPHASIS = {"relu4_1": 1.25, "relu4_2": 0.75, "relu5_1": 1.75}  # what is worst learnt decides how a painting looks
-AT_LAST = {"relu4_1": 2.0, "relu5_1": 3.0}  # the same in finishing rounds
 MUON, ADAM = (4e-3, 1.2e-3), (2e-3, 2e-3)  # the highest rates at first, and later
 FIRST = 2000  # steps at the first rates, of a short training a third
-FINISH = (1e-3, 1e-3), (1e-3, 1e-3)  # in a finishing round
 INPUT = 1 / 64  # input while it learns, of VGG19's
 
 
 class State(NamedTuple):
-    """Convolutions, maps {tap: [d, c]}, and the optimiser's own."""
+    """Convolutions, fits {tap: [d, c]}, and the optimiser's own."""
 
     params: Any
     opt_state: optax.OptState
@@ -53,31 +61,32 @@ def known(params: vgg19.Params, scales: teacher.Scales) -> Known:
     return Known({name: params[name] for name in ("conv1_1", "input")}, top, variance)
 
 
-def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS, convs=CONVS) -> dict:
-    """Random convolutions and maps."""
-    layers = vgg19.init(jax.random.key(seed), widths=widths, convs=convs)
-    layers = {name: dict(layer) for name, layer in layers.items() if name != "input"}
-    for layer in layers.values():
-        layer["kernel"] = layer["kernel"] * 2**0.5  # Flax's is for layers without ReLU
-    keys = iter(jax.random.split(jax.random.key(seed + 1), 6))
-    maps = {}
+def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS) -> dict:
+    """Random convolutions, and fits of nothing."""
+    random, layers, before = np.random.default_rng(seed), {}, 3
+    for block, each in enumerate(widths, 1):
+        for i, width in enumerate(each, 1):
+            kernel = random.normal(0, (2 / (9 * before)) ** 0.5, (3, 3, before, width))
+            layers[f"conv{block}_{i}"] = {"kernel": np.float32(kernel), "bias": np.zeros(width, np.float32)}
+            before = width
+    fits = {}
     for tap in ("relu1_1", *teacher.taps(teacher_params)):
-        shape = layers[f"conv{tap[4:]}"]["bias"].shape[0], teacher_params[f"conv{tap[4:]}"]["bias"].shape[0]
-        maps[tap] = jax.random.normal(next(keys), shape) / shape[0] ** 0.5
-    return {"layers": layers, "maps": maps}
+        channels = vgg19.own(layers, vgg19.stride(tap))
+        shape = sum(channels[own] for own in TAPS[tap]), teacher_params[f"conv{tap[4:]}"]["bias"].shape[0]
+        fits[tap] = np.zeros(shape, np.float32)
+    return {"layers": layers, "fits": fits}
 
 
 def answers(layers, images, taps) -> dict:
-    """The student's taps: [n, h, w, 3] in [0, 1] -> {tap: [n, h', w', d]}."""
-    out, x = {}, _normalised(images) * INPUT
+    """The student's maps for each tap, beside each other: [n, h, w, 3] in [0, 1] -> {tap: [n, h', w', d]}."""
+    maps, x = {}, _normalised(images) * INPUT
     for block, n in enumerate(vgg19.shape_of(layers)[1], 1):
-        x = x if block == 1 else vgg19.POOLS["max"](x)
+        x = maps[f"pool{block - 1}"] = x if block == 1 else vgg19.POOLS["max"](x)
         for i in range(1, n + 1):
             layer = layers[f"conv{block}_{i}"]
             x = jax.nn.relu(vgg19.conv(x, layer["kernel"]) + layer["bias"][None, None, None])
-            if f"relu{block}_{i}" in taps:
-                out[f"relu{block}_{i}"] = x
-    return out
+            maps[f"relu{block}_{i}"] = x
+    return {tap: jnp.concatenate([maps[own] for own in TAPS[tap]], -1) for tap in taps}
 
 
 def _normalised(images):
@@ -101,9 +110,9 @@ def pairs(layers, batch: Batch, known: Known) -> dict:
 
 
 def errors(params, batch: Batch, known: Known) -> dict:
-    """By tap, the squared error of the mapped features, of the teacher's variance."""
+    """By tap, the squared error of the fitted features, of the teacher's variance."""
     each = pairs(params["layers"], batch, known)
-    return {tap: jnp.square(mine @ params["maps"][tap] - target).mean() for tap, (mine, target) in each.items()}
+    return {tap: jnp.square(mine @ params["fits"][tap] - target).mean() for tap, (mine, target) in each.items()}
 
 
 @functools.cache
@@ -117,7 +126,7 @@ def optimizer(steps: int, *, muon=MUON, adam=ADAM) -> optax.GradientTransformati
     def chosen(params):
         turned = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
         layers = {n: {"kernel": None if n == "conv1_1" else turned, "bias": None} for n in params["layers"]}
-        return {"layers": layers, "maps": dict.fromkeys(params["maps"])}
+        return {"layers": layers, "fits": dict.fromkeys(params["fits"])}
 
     return optax.contrib.muon(
         schedule(*muon), consistent_rms=0.2, adam_learning_rate=schedule(*adam), muon_weight_dimension_numbers=chosen
@@ -137,41 +146,57 @@ def step(optimizer, state: State, batch: Batch, known: Known, emphasis: dict) ->
     return State(optax.apply_updates(state.params, updates), opt_state), each
 
 
-def refitted(params, batches, known: Known) -> tuple[dict, dict]:
-    """(the maps that least squares gives over these batches, what they leave of the teacher's variance), by tap."""
+class Fit(NamedTuple):
+    """What least squares finds for a tap: a matrix, what it leaves of the variance, and Σxxᵀ of what it gives."""
+
+    matrix: np.ndarray  # [d, c]
+    left: float
+    outer: np.ndarray  # [c, c]
+
+
+def refitted(params, batches, known: Known) -> dict[str, Fit]:
+    """The best fits over these batches, by tap."""
 
     @jax.jit
     def products(batch):
         each = pairs(params["layers"], batch, known)
-        return {tap: (a.T @ a, a.T @ b, jnp.square(b).sum(), len(b)) for tap, (a, b) in each.items()}
+        return {tap: (a.T @ a, a.T @ b, jnp.square(b).sum()) for tap, (a, b) in each.items()}
 
     total = None
     for batch in batches:
         found = jax.tree.map(lambda x: np.asarray(x, np.float64), products(batch))
         total = found if total is None else jax.tree.map(np.add, total, found)
-    maps, left = {}, {}
-    for tap, (aa, ab, bb, _) in (total or {}).items():
-        ridge = 1e-5 * np.trace(aa) / len(aa) * np.eye(len(aa))
-        maps[tap] = np.linalg.solve(aa + ridge, ab)
-        left[tap] = float(1 - (2 * (maps[tap] * ab).sum() - (maps[tap] * (aa @ maps[tap])).sum()) / bb)
-    return maps, left
+    return {tap: _fit(*sums) for tap, sums in (total or {}).items()}
 
 
-def finished(params, maps, left, teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
-    """Parameters as `vgg19` knows them: input as VGG19's, and at each tap (d/C)^½ (M Mᵀ)^½ for a projection.
+def _fit(aa, ab, bb):
+    matrix = np.linalg.solve(aa + 1e-5 * np.trace(aa) / len(aa) * np.eye(len(aa)), ab)
+    outer = matrix.T @ aa @ matrix
+    return Fit(matrix, float(1 - (2 * (matrix * ab).sum() - np.trace(outer)) / bb), outer)
 
-    The features so projected have nearly the teacher's Gram matrix, turned; losses are means over channels, hence d/C.
-    What least squares leaves out is missing from their energy, and is given back.
+
+def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
+    """Parameters as `vgg19` knows them: input as VGG19's, and taps in VGG19's units.
+
+    What a tap says are its fit's features turned to their principal axes, those that hold nearly all of their energy:
+    distances between Gram matrices stay as they are. Losses are means over channels, hence (k/C)^½; what least squares
+    leaves out is missing from the features' energy, and is given back.
     """
     out = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params["layers"].items()}
     out["conv1_1"]["kernel"] = out["conv1_1"]["kernel"] * INPUT
-    for tap, m in maps.items():
-        d, c = m.shape
-        scale = d / c / (1 - left[tap]) * float(known.variance[tap])
-        out[tap] = {"projection": _root(m @ m.T * scale).astype(np.float32)}
+    for tap, fit in fits.items():
+        axes = principal(fit.outer, ENERGY)
+        scale = axes.shape[1] / len(axes) / (1 - fit.left) * float(known.variance[tap])
+        matrix = np.float32(fit.matrix @ axes * scale**0.5)
+        widths = vgg19.own(params["layers"], vgg19.stride(tap))
+        ends = np.cumsum([widths[own] for own in TAPS[tap]])
+        out[tap] = dict(zip(TAPS[tap], np.split(matrix, ends[:-1]), strict=True))
     return {**jax.tree.map(jnp.asarray, out), "input": teacher_params["input"]}
 
 
-def _root(square):
-    values, vectors = np.linalg.eigh(square)
-    return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+def principal(outer, share: float) -> np.ndarray:
+    """The directions that hold so much of these features' energy: [c, c] -> [c, k], k of whole eights."""
+    values, vectors = np.linalg.eigh(outer)
+    held = np.cumsum(values[::-1]) / values.sum()
+    k = min(-(-(int(np.searchsorted(held, share)) + 1) // 8) * 8, len(held))
+    return vectors[:, ::-1][:, :k]

@@ -5,6 +5,7 @@ and everything follows from the seed and the plan. The state is put down every s
 """
 
 import concurrent.futures
+import functools
 import itertools
 import json
 import pathlib
@@ -19,9 +20,11 @@ from fast import pictures, student, teacher, visited
 
 from nst_jax import vgg19
 
-VISITED = 0.35  # the share of a batch from pictures that optimisations passed through, once there are any
-AT_LAST = 0.5  # the same in finishing rounds
-REFIT = 150  # batches that a least-squares fit of the maps goes over
+VISITED = 0.5  # the share of a batch from pictures that optimisations passed through, once there are any
+ROUND = 200  # steps
+FRESH, VISITS = 180, 4 * visited.TAKEN  # what comes in with a round: crops of pictures, and pictures visited
+AT_FIRST = 1000  # crops of pictures that the first round begins with
+REFIT = 400  # batches that a least-squares fit goes over
 
 
 class Plan(NamedTuple):
@@ -30,41 +33,34 @@ class Plan(NamedTuple):
     steps: int
     fresh: tuple[int, ...]  # by round, crops of pictures that come in
     visits: tuple[int, ...]  # by round, pictures taken on the student's own ways
-    finish: int = 0  # finishing rounds: half as many visited crops as the round before, rates that begin again
     seed: int = 0
     batch: int = 4
     edge: int = 128
     every: int = 100  # steps from one line of progress to the next, and from one state put down to the next
-    widths: tuple[int, ...] = student.WIDTHS
-    convs: tuple[int, ...] = student.CONVS
+    widths: tuple[tuple[int, ...], ...] = student.WIDTHS
 
     def bounds(self) -> list[int]:
-        """Steps at which rounds begin, and the last ends: rounds are equally long, finishing ones half as long."""
-        n, last = len(self.fresh), self.steps // (2 * len(self.fresh))
-        return [self.steps * i // n for i in range(n)] + [self.steps + last * i for i in range(self.finish + 1)]
-
-    def crops(self) -> list[tuple[int, int]]:
-        """By round, how many crops of pictures and how many visited ones come in."""
-        each = list(zip(self.fresh, self.visits, strict=True))
-        return each + [(0, self.visits[-1] // 2)] * self.finish
+        """Steps at which rounds begin, and the last ends: they are equally long."""
+        n = len(self.fresh)
+        return [self.steps * i // n for i in range(n + 1)]
 
     def upto(self, number: int) -> int:
         """How many crops there are in a round, those of the rounds before included."""
-        return sum(map(sum, self.crops()[: number + 1]))
+        return sum(self.fresh[: number + 1]) + sum(self.visits[: number + 1])
 
     def kinds(self) -> np.ndarray:
         """Of each crop in the store, whether it was visited: [n] bool."""
-        return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in self.crops()])
+        rounds = zip(self.fresh, self.visits, strict=True)
+        return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in rounds])
 
 
-FRESH = (35, 20, 10, 0, 0, 0, 0, 0, 0, 0)  # by round, crops that come in for every hundred steps
-VISITS = (0, 0, 3, 3, 3, 3, 3, 3, 3, 3)
-
-
-def planned(steps: int, *, finish: int = 0, seed: int = 0) -> Plan:
-    """A plan in proportion to its steps: crops are seen five times or so."""
-    share = max(steps // 100, 1)
-    return Plan(steps, tuple(n * share for n in FRESH), tuple(n * share for n in VISITS), finish, seed)
+def planned(steps: int, *, seed: int = 0) -> Plan:
+    """A plan for so many steps: pictures are visited from a tenth of the way on."""
+    rounds = max(2, round(steps / ROUND))
+    share = min(1.0, steps / ROUND / rounds)  # of a full round's, where there are fewer steps
+    fresh = [int(share * AT_FIRST)] + [int(share * FRESH)] * (rounds - 1)
+    visits = [0 if i < max(1, rounds // 10) else VISITS for i in range(rounds)]
+    return Plan(steps, tuple(fresh), tuple(visits), seed)
 
 
 class Trainer(NamedTuple):
@@ -94,7 +90,7 @@ def _agreed(plan, file):
     said = json.loads(json.dumps(plan._asdict()))
     if not file.exists():
         file.write_text(json.dumps(said))
-    if json.loads(file.read_text()) | {"finish": plan.finish} != said:  # finishing rounds may be added
+    if json.loads(file.read_text()) != said:
         raise ValueError(f"{file.parent} holds another training, {file.read_text()}: name another --work folder")
 
 
@@ -117,19 +113,13 @@ def trained(trainer: Trainer) -> Iterator[tuple[int, dict[str, float], student.S
 
 def _round(trainer, bounds, grown, done, state):
     """A round's steps, from wherever in it the state is."""
-    plan, (start, end), errors = trainer.plan, bounds, []
-    last = start >= plan.steps
-    optimizer, emphasis = student.optimizer(plan.steps), student.EMPHASIS
-    if last:
-        muon, adam = student.FINISH
-        optimizer, emphasis = student.optimizer(end - start, muon=muon, adam=adam), student.AT_LAST
-    if done == start and (last or done == 0):  # maps fitted to a random network are a better start than random ones
-        maps = jax.tree.map(np.float32, refitted(trainer, state, grown)[0])
-        params = {**state.params, "maps": maps}
+    plan, (_, end), errors = trainer.plan, bounds, []
+    optimizer = student.optimizer(plan.steps)
+    if done == 0:  # fits to a random network's maps are a better start than none
+        params = {**state.params, "fits": matrices(refitted(trainer, state, grown))}
         state = student.State(params, optimizer.init(params))
     while done < end:
-        share = AT_LAST if last else VISITED
-        state, each = student.step(optimizer, state, _batch(trainer, done, grown, share), trainer.known, emphasis)
+        state, each = student.step(optimizer, state, _batch(trainer, done, grown), trainer.known, student.EMPHASIS)
         errors.append(each)
         done += 1
         if done % plan.every == 0 or done == end:
@@ -138,12 +128,17 @@ def _round(trainer, bounds, grown, done, state):
             errors = []
 
 
+def matrices(fits: dict[str, student.Fit]) -> dict[str, np.ndarray]:
+    """Of each fit the matrix, as it goes on learning."""
+    return {tap: fit.matrix.astype(np.float32) for tap, fit in fits.items()}
+
+
 def _restored(trainer, name):
     file = trainer.work / f"{name}.pickle"
     if file.exists():
         return pickle.loads(file.read_bytes())
     plan = trainer.plan
-    params = student.init(plan.seed, trainer.params, widths=plan.widths, convs=plan.convs)
+    params = student.init(plan.seed, trainer.params, widths=plan.widths)
     return 0, student.State(params, student.optimizer(plan.steps).init(params))
 
 
@@ -159,41 +154,35 @@ def _grow(trainer: Trainer, number: int) -> None:
     upto = plan.upto(number)
     if store.done() >= upto:
         return
-    visits = plan.crops()[number][1]
-    first = upto - visits
-    teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), min(first, upto))
-    if visits:
+    first = upto - plan.visits[number]
+    teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), first)
+    if first < upto:
         _, state = _restored(trainer, f"round-{number - 1}")
-        maps, left = refitted(trainer, state, first)
-        params = student.finished(state.params, maps, left, trainer.params, trainer.known)
-        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params), upto)
+        params = student.finished(state.params, refitted(trainer, state, first), trainer.params, trainer.known)
+        teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params, first), upto)
 
 
 def _fresh(trainer, i):
     return pictures.crop((trainer.plan.seed, i), trainer.seen, trainer.plan.edge)
 
 
-def _visits(trainer, params) -> Callable[[int], np.ndarray]:
-    """The crop of a number, from the batch of pictures that it is in."""
-    kept: dict[int, np.ndarray] = {}
-    size = len(visited.STEPS) * visited.AT_ONCE
+def _visits(trainer, params, first) -> Callable[[int], np.ndarray]:
+    """The crop of a number, from the transfers that it is of; `first` is the round's first."""
 
-    def crop(i):
-        if i // size not in kept:
-            kept.clear()
-            seed = trainer.plan.seed, 1, i // size
-            kept[i // size] = visited.taken(params, seed, trainer.seen, trainer.plan.edge)
-        return kept[i // size][i % size]
+    @functools.lru_cache(1)
+    def taken(unit):
+        return visited.taken(params, (trainer.plan.seed, 1, first, unit), trainer.seen, trainer.plan.edge)
 
-    return crop
+    return lambda i: taken((i - first) // visited.TAKEN)[(i - first) % visited.TAKEN]
 
 
-def _batch(trainer, step, grown, share) -> student.Batch:
-    """The batch of a step: any crops known by then, some of them visited ones."""
+def _batch(trainer, step, grown) -> student.Batch:
+    """The batch of a step: any crops known by then, some of them visited ones, of which the earlier half is out."""
     plan = trainer.plan
     kinds, random = plan.kinds()[:grown], np.random.default_rng([plan.seed, 2, step])
     fresh, seen = np.flatnonzero(~kinds), np.flatnonzero(kinds)
-    ours = [random.choice(seen if len(seen) and random.random() < share else fresh) for _ in range(plan.batch)]
+    seen = seen[len(seen) // 2 :]  # by a student that knew less
+    ours = [random.choice(seen if len(seen) and random.random() < VISITED else fresh) for _ in range(plan.batch)]
     return _picked(trainer.store, np.sort(ours))
 
 
@@ -201,8 +190,8 @@ def _picked(store, indices):
     return student.Batch(store.crops[indices], {tap: stored[indices] for tap, stored in store.features.items()})
 
 
-def refitted(trainer: Trainer, state: student.State, grown: int) -> tuple[dict, dict]:
-    """Maps by least squares over what is known, evenly: (maps, what they leave), by tap."""
+def refitted(trainer: Trainer, state: student.State, grown: int) -> dict[str, student.Fit]:
+    """The taps' fits by least squares over what is known, evenly."""
     n, size = trainer.plan.batch, min(REFIT, grown // trainer.plan.batch)
     order = np.linspace(0, grown - 1, size * n).astype(int)
     batches = (_picked(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
@@ -211,9 +200,9 @@ def refitted(trainer: Trainer, state: student.State, grown: int) -> tuple[dict, 
 
 def result(trainer: Trainer, state: student.State) -> vgg19.Params:
     """The finished network."""
-    maps, left = refitted(trainer, state, trainer.store.done())
-    print("left after the last fit: " + said(left), flush=True)
-    return student.finished(state.params, maps, left, trainer.params, trainer.known)
+    fits = refitted(trainer, state, trainer.store.done())
+    print("left after the last fit: " + said({tap: fit.left for tap, fit in fits.items()}), flush=True)
+    return student.finished(state.params, fits, trainer.params, trainer.known)
 
 
 def said(errors: dict[str, float]) -> str:

@@ -1,7 +1,11 @@
-"""3 × 3 convolution, on a CPU with half the multiplications: Winograd's F(4, 3) (Lavin & Gray 2016) along rows.
+"""3 × 3 convolution, and what on a CPU gives the same sooner.
 
-Four rows of a result are sums of six products of six combinations of rows, in place of twelve products. Along columns
-it stays a plain convolution: a second transform would multiply less still, but move more memory and round more.
+Between many channels, half the multiplications: Winograd's F(4, 3) (Lavin & Gray 2016) along rows. Four rows of a
+result are sums of six products of six combinations of rows, in place of twelve products. Along columns it stays a
+plain convolution: a second transform would multiply less still, but move more memory and round more.
+
+From few channels to an image's, which is how a small network's gradient ends: one product for all nine places of the
+kernel, and sums of shifted planes.
 """
 
 import jax.numpy as jnp
@@ -11,6 +15,7 @@ from jax import lax
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 LEAST = 64 * 128  # c · d: below, the transforms cost more than they save (conv1_2)
 MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
+FEW = 32, 4  # channels from which, and to which, planes are sooner
 ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
 
@@ -20,10 +25,22 @@ def plain(x, kernel):
 
 
 def correlate(x, kernel):
-    """`plain`, computed the faster way where there is one: on CPUs, in float32, within 2e-6 of it."""
-    if not worth(*kernel.shape[2:]) or x.shape[1] < ROWS or x.dtype != jnp.float32 or kernel.dtype != jnp.float32:
-        return plain(x, kernel)
+    """`plain`, computed the fastest way there is: on CPUs, in float32, within 2e-6 of it."""
+    if not worth(*kernel.shape[2:]) or x.shape[1] < ROWS or not _single(x, kernel):
+        return direct(x, kernel)
     return lax.platform_dependent(x, kernel, cpu=by_fours, default=plain)
+
+
+def direct(x, kernel):
+    """`plain`, computed the fastest of those ways that compile as fast."""
+    (c, d), (most, few) = kernel.shape[2:], FEW
+    if c > most or d > few or not _single(x, kernel):
+        return plain(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=by_planes, default=plain)
+
+
+def _single(*arrays):
+    return all(a.dtype == jnp.float32 for a in arrays)
 
 
 def worth(c: int, d: int) -> bool:
@@ -54,3 +71,12 @@ def _combined(x):
     d = [fours[:, i // 4 : i // 4 + last, i % 4] for i in range(6)]
     a, b, e, f = d[4] - 4 * d[2], d[3] - 4 * d[1], d[4] - d[2], 2 * (d[3] - d[1])
     return 4 * d[0] - 5 * d[2] + d[4], a + b, a - b, e + f, e - f, 4 * d[1] - 5 * d[3] + d[5]
+
+
+def by_planes(x, kernel):
+    """`plain`, the result's channels apart: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
+    (n, h, w, c), d = x.shape, kernel.shape[3]
+    products = jnp.swapaxes(kernel, 2, 3).reshape(9 * d, c) @ x.reshape(-1, c).T
+    planes = jnp.pad(products.reshape(3, 3, d, n, h, w), ((0, 0),) * 4 + ((1, 1), (1, 1)))
+    shifted = [planes[i, j, :, :, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    return jnp.moveaxis(sum(shifted[1:], shifted[0]), 0, -1)
