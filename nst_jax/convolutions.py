@@ -15,7 +15,8 @@ from jax import lax
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 LEAST = 64 * 128  # c · d: below, the transforms cost more than they save (conv1_2)
 MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
-FEW = 32, 4  # channels from which, and to which, planes are sooner
+FEW = 32  # channels: from so many at most planes are sooner
+SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
 ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
 
@@ -33,8 +34,8 @@ def correlate(x, kernel):
 
 def direct(x, kernel):
     """`plain`, computed the fastest of those ways that compile as fast."""
-    (c, d), (most, few) = kernel.shape[2:], FEW
-    if c > most or d > few or not _single(x, kernel):
+    c, d = kernel.shape[2:]
+    if c > FEW or 9 * d > SPREAD * c or not _single(x, kernel):
         return plain(x, kernel)
     return lax.platform_dependent(x, kernel, cpu=by_planes, default=plain)
 
@@ -75,8 +76,8 @@ def _combined(x):
 
 def by_planes(x, kernel):
     """`plain`, the result's channels apart: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
-    (n, h, w, c), d = x.shape, kernel.shape[3]
-    products = jnp.swapaxes(kernel, 2, 3).reshape(9 * d, c) @ x.reshape(-1, c).T
-    planes = jnp.pad(products.reshape(3, 3, d, n, h, w), ((0, 0),) * 4 + ((1, 1), (1, 1)))
+    h, w = x.shape[1:3]
+    products = jnp.einsum("ijcd,nhwc->ijdnhw", kernel, x)
+    planes = jnp.pad(products, ((0, 0),) * 4 + ((1, 1), (1, 1)))
     shifted = [planes[i, j, :, :, i : i + h, j : j + w] for i in range(3) for j in range(3)]
     return jnp.moveaxis(sum(shifted[1:], shifted[0]), 0, -1)

@@ -46,7 +46,7 @@ def test_planes_are_the_plain_convolution(shape):
 
 
 @pytest.mark.parametrize("way", [convolutions.correlate, convolutions.direct])
-@pytest.mark.parametrize(("channels", "taken"), [((16, 3), True), ((64, 3), False), ((16, 8), False)])
+@pytest.mark.parametrize(("channels", "taken"), [((16, 3), True), ((64, 3), False), ((16, 8), False), ((8, 3), False)])
 def test_planes_are_taken_from_few_channels_to_an_images(way, channels, taken):
     x, kernel = drawn(0, 1, 12, 9, channels[0]), drawn(1, 3, 3, *channels)
     for platform, count in ("cpu", 1 - taken), ("cuda", 1), ("tpu", 1):

@@ -322,7 +322,7 @@ def teaching():
 
 
 NARROW = ((4,), (6,), (6, 5), (8, 7), (8,))
-PLAN = training.Plan(60, (24, 8, 0), (0, 0, 24), batch=2, edge=32, every=12, widths=NARROW)
+PLAN = training.Plan(60, (24, 8, 0), (0, 0, 20), batch=2, edge=32, every=12, widths=NARROW)
 
 
 @pytest.fixture(scope="module")
@@ -338,11 +338,11 @@ def test_errors_fall(trained):
     assert [step for step, _, _ in seen] == [12, 20, 24, 36, 40, 48, 60]
     params = student.init(0, trainer.params, widths=PLAN.widths)
     before, after = (
-        sum(fit.left for fit in training.refitted(trainer, state, 56).values())
+        sum(fit.left for fit in training.refitted(trainer, state, 52).values())
         for state in (student.State(params, ()), seen[-1][2])
     )  # what the best fits leave: the layers themselves have learnt
     assert after < 0.93 * before
-    assert trainer.store.done() == 56
+    assert trainer.store.done() == 52
 
 
 def test_its_result_is_a_network_with_taps(trained, tmp_path):
@@ -360,7 +360,7 @@ def test_a_killed_training_goes_on_to_the_same_end(trained, teaching, tmp_path):
     for killed_after in 1, 1, 2, 5:
         trainer = training.begun(PLAN, teaching, None, tmp_path)
         seen = list(itertools.islice(training.trained(trainer), killed_after))
-    assert trainer.store.done() == 56
+    assert trainer.store.done() == 52
     for mine, whole in zip(jax.tree.leaves(seen[-1][2]), jax.tree.leaves(trained[1][-1][2]), strict=True):
         np.testing.assert_array_equal(mine, whole)
     np.testing.assert_array_equal(trainer.store.crops, trained[0].store.crops)
