@@ -14,8 +14,9 @@ from jax import lax
 
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 LEAST = 64 * 128  # c · d: below, the transforms cost more than they save (conv1_2)
+FROM_FEW = 16 * 64  # c · d, from few channels, where the plain one is slow
 MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
-FEW = 32  # channels: from so many at most planes are sooner
+FEW = 32  # channels at most
 SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
 ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
@@ -46,7 +47,7 @@ def _single(*arrays):
 
 def worth(c: int, d: int) -> bool:
     """Whether a convolution from so many channels to so many is faster so."""
-    return LEAST <= c * d <= MOST
+    return (FROM_FEW if c <= FEW else LEAST) <= c * d <= MOST
 
 
 def by_fours(x, kernel):

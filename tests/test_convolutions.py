@@ -68,6 +68,13 @@ def test_small_layers_and_other_numbers_stay_plain(shape, dtype):
     assert text.count("stablehlo.convolution") == 1
 
 
+@pytest.mark.parametrize(("channels", "count"), [((16, 64), 6), ((32, 32), 6), ((64, 16), 1), ((64, 64), 1)])
+def test_few_channels_take_it_sooner(channels, count):
+    x, kernel = drawn(0, 1, 12, 9, channels[0]), drawn(1, 3, 3, *channels)
+    exported = jax.export.export(jax.jit(convolutions.correlate), platforms=["cpu"])(x, kernel)
+    assert exported.mlir_module().count("stablehlo.convolution") == count
+
+
 def test_small_maps_stay_plain():
     kernel = jnp.zeros((3, 3, 64, 128))
     for rows, count in (convolutions.ROWS - 1, 1), (convolutions.ROWS, 6):

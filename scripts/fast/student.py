@@ -25,7 +25,7 @@ TAPS = {  # by layer of the teacher's, of which maps it is made
     "relu4_2": ("pool3", "relu4_1", "relu4_2"),
     "relu5_1": ("pool4", "relu5_1"),
 }
-ENERGY = 0.99  # of a fit's, which its tap keeps
+AXES = {"relu1_1": 8, "relu2_1": 48, "relu3_1": 80, "relu4_1": 104, "relu4_2": 96, "relu5_1": 168}  # of a fit, kept
 EMPHASIS = {"relu4_1": 1.25, "relu4_2": 0.75, "relu5_1": 1.75}  # what is worst learnt decides how a painting looks
 MUON, ADAM = (4e-3, 1.2e-3), (2e-3, 2e-3)  # the highest rates at first, and later
 FIRST = 2000  # steps at the first rates, of a short training a third
@@ -178,14 +178,14 @@ def _fit(aa, ab, bb):
 def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
     """Parameters as `vgg19` knows them: input as VGG19's, and taps in VGG19's units.
 
-    What a tap says are its fit's features turned to their principal axes, those that hold nearly all of their energy:
-    distances between Gram matrices stay as they are. Losses are means over channels, hence (k/C)^½; what least squares
-    leaves out is missing from the features' energy, and is given back.
+    What a tap says are its fit's features turned to their principal axes, the first of which hold nearly all of their
+    energy: distances between Gram matrices stay as they are, and cost less. Losses are means over channels, hence
+    (k/C)^½; what least squares leaves out is missing from the features' energy, and is given back.
     """
     out = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params["layers"].items()}
     out["conv1_1"]["kernel"] = out["conv1_1"]["kernel"] * INPUT
     for tap, fit in fits.items():
-        axes = principal(fit.outer, ENERGY)
+        axes = principal(fit.outer)[:, : AXES[tap]]
         scale = axes.shape[1] / len(axes) / (1 - fit.left) * float(known.variance[tap])
         matrix = np.float32(fit.matrix @ axes * scale**0.5)
         widths = vgg19.own(params["layers"], vgg19.stride(tap))
@@ -194,9 +194,6 @@ def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: 
     return {**jax.tree.map(jnp.asarray, out), "input": teacher_params["input"]}
 
 
-def principal(outer, share: float) -> np.ndarray:
-    """The directions that hold so much of these features' energy: [c, c] -> [c, k], k of whole eights."""
-    values, vectors = np.linalg.eigh(outer)
-    held = np.cumsum(values[::-1]) / values.sum()
-    k = min(-(-(int(np.searchsorted(held, share)) + 1) // 8) * 8, len(held))
-    return vectors[:, ::-1][:, :k]
+def principal(outer) -> np.ndarray:
+    """The directions of these features, the one that holds most of their energy first: [c, c] -> [c, c]."""
+    return np.linalg.eigh(outer)[1][:, ::-1]
