@@ -14,9 +14,9 @@ from jax import lax
 
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 LEAST = 64 * 128  # c · d: below, the transforms cost more than they save (conv1_2)
-FROM_FEW = 16 * 64  # c · d, from few channels, where the plain one is slow
+FROM_FEW = 16 * 64  # c · d: the same from FEW channels, where the plain one is slow
 MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
-FEW = 32  # channels at most
+FEW = 32  # c at most
 SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
 ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
