@@ -1,6 +1,6 @@
 """Fast first, exact after: a run that one network begins and another finishes.
 
-A small network finds the large forms at a ninth of the cost; VGG19 then needs few steps to make the picture its own.
+A small network finds the large forms at a tenth of the cost; VGG19 then needs few steps to make the picture its own.
 """
 
 from collections.abc import Iterator, Sequence

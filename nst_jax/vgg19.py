@@ -481,7 +481,7 @@ def bundled_path() -> pathlib.Path:
 
 
 def fast_path() -> pathlib.Path:
-    """The small network that stands in for VGG19 at a ninth of the cost; it comes with the package too."""
+    """The small network that stands in for VGG19 at a tenth of the cost; it comes with the package too."""
     return _beside("fast.h5")
 
 

@@ -1,4 +1,4 @@
-"""python scripts/train_fast.py --minutes 120 → weights/fast.h5, which stands in for VGG19 at a ninth of its cost.
+"""python scripts/train_fast.py --minutes 120 → weights/fast.h5, which stands in for VGG19 at a tenth of its cost.
 
 Trained from the bundled VGG19 on pictures out of Debian packages, which it fetches itself where there is apt; elsewhere
 give it a folder, --pictures DIR. Killed, it goes on where it was when it is called again. Equal --steps and --seed give

@@ -68,7 +68,9 @@ def test_small_layers_and_other_numbers_stay_plain(shape, dtype):
     assert text.count("stablehlo.convolution") == 1
 
 
-@pytest.mark.parametrize(("channels", "count"), [((16, 64), 6), ((32, 32), 6), ((64, 16), 1), ((64, 64), 1)])
+@pytest.mark.parametrize(
+    ("channels", "count"), [((16, 64), 6), ((32, 32), 6), ((64, 16), 6), ((64, 8), 1), ((64, 64), 1)]
+)
 def test_few_channels_take_it_sooner(channels, count):
     x, kernel = drawn(0, 1, 12, 9, channels[0]), drawn(1, 3, 3, *channels)
     exported = jax.export.export(jax.jit(convolutions.correlate), platforms=["cpu"])(x, kernel)

@@ -36,7 +36,7 @@ def which(parser):
     """Flags that name a network: the group of them, of which one may be given."""
     group = parser.add_argument_group("network").add_mutually_exclusive_group()
     group.add_argument("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
-    text = "fast: nearly VGG19's picture at a ninth of the cost"
+    text = "fast: nearly VGG19's picture at a tenth of the cost"
     group.add_argument("--network", choices=NETWORKS, action=Network, help=text)
     return group
 
