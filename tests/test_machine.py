@@ -89,7 +89,8 @@ def test_bfloat16_is_another_precision_near_float32(here, command):
 
 def test_a_change_of_plan_is_said(capsys):
     image = np.zeros((4, 4, 3))
-    frames = [SimpleNamespace(image=image, plan=plan) for plan in (Plan(), Plan(), Plan(window=512))]
+    plans = Plan(), Plan(), Plan(direct=True), Plan(direct=True, window=512)  # the third one is another network's
+    frames = [SimpleNamespace(image=image, plan=plan) for plan in plans]
     frames.append(SimpleNamespace(image=np.zeros((8, 8, 3)), plan=Plan()))  # another size has a plan of its own
     assert list(machine.told(frames)) == frames
     said = capsys.readouterr().err
