@@ -237,7 +237,7 @@ def _zip(path) -> Read:
 
 def _pth(path) -> Read:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         remedy = "pip install torch, or save the state dict as .safetensors where it is installed"
         raise ValueError(f"a .pth file must be read by PyTorch, got {path} without it: {remedy}") from error

@@ -81,7 +81,7 @@ def torchs(kind, size, steps, weights, folder):
     from types import SimpleNamespace
 
     import numpy as np
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     from benchmarks import partner
 
     content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-import torch
-import torch.nn.functional as F
+import torch  # pyright: ignore[reportMissingImports]
+import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 
 LAYERS = [(block, i) for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
 PLAIN = ("eager", "channels_last")
