@@ -136,20 +136,22 @@ def _print_row(label, far):
     print(f"| {label} | " + " | ".join(cells) + " |" + ratio, flush=True)
 
 
+LOOP = 10  # steps in one program, as every run has them: calling each would time the system's allocation of memory
+
+
 def times(args, networks) -> None:
     """Print the median durations of a step at size², taken in turn, and their ratio."""
-    steps = args.loop
     square = (args.size, args.size)
     pictures = [jnp.asarray(samples.draw(name, square)) for name in ("skyline", "flow")]
     weights = recipes.get("gatys-notebook").weights(square)
 
     def run(params, state, targets):
-        done = transfer.frames(solver()[1].step, state, params, targets, weights, num_steps=steps, every=steps)
+        done = transfer.frames(solver()[1].step, state, params, targets, weights, num_steps=LOOP, every=LOOP)
         return [state.image for _, state, _ in done]
 
     started = {name: begun(networks[name], *pictures, weights) for name in ("VGG19", "fast")}
     works = {name: functools.partial(run, networks[name], *each) for name, each in started.items()}
-    seconds = {name: statistics.median(each) / steps for name, each in alternate(works, args.repeats).items()}
+    seconds = {name: statistics.median(each) / LOOP for name, each in alternate(works, args.repeats).items()}
     ratio = seconds["VGG19"] / seconds["fast"]
     print(", ".join(f"{name} {1000 * s:.1f} ms" for name, s in seconds.items()) + f": {ratio:.2f} ×", flush=True)
 
@@ -165,7 +167,6 @@ def main(argv=None) -> int:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--sheet", type=pathlib.Path, help="where a sheet of the drawn pairs is stored")
     parser.add_argument("--time", action="store_true")
-    parser.add_argument("--loop", type=int, default=10, help="steps in one program, for --time: ten, as runs have them")
     parser.add_argument("--repeats", type=int, default=15)
     args = parser.parse_args(argv)
     networks = {"VGG19": vgg19.load(vgg19.bundled_path())}
