@@ -39,7 +39,7 @@ class Frame(NamedTuple):
     image: Array
     terms: dict[str, Array]
     info: transfer.Info
-    plan: Plan | None = None
+    plan: Plan = WHOLE
 
 
 def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses.Loss:

@@ -86,7 +86,7 @@ def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame
             for number, mine, told, arg in zip(numbers, states, infos, args, strict=True):
                 if number not in found:
                     image = transfer.shown(painter, mine)
-                    found[number] = Frame(done + at, image, _terms(rare, image, *arg), told)
+                    found[number] = Frame(done + at, image, _terms(rare, image, *arg), told, often)
             yield found
         done += stage.steps
 
