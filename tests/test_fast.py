@@ -232,7 +232,8 @@ def test_the_card_names_every_package_that_was_trained_on():
 def test_its_features_are_in_vgg19s_units(fast, bundled):
     assert set(vgg19.taps(fast)) == set(TAPS)
     picture = samples.draw("skyline", (96, 128))
-    ours, theirs = (vgg19.features(params, picture, TAPS) for params in (fast, bundled))
+    maps = jax.jit(lambda params: vgg19.features(params, picture, TAPS))
+    ours, theirs = maps(fast), maps(bundled)
     for tap in TAPS:
         strength = jnp.square(ours[tap]).mean() / jnp.square(theirs[tap]).mean()
         assert 0.5 < strength < 1.5, f"{tap}: {strength:.2f}"
@@ -240,7 +241,8 @@ def test_its_features_are_in_vgg19s_units(fast, bundled):
 
 def test_its_gram_distances_are_nearly_vgg19s(fast, bundled):
     names = "skyline", "flow", "cubist", "woodcut"
-    every = [[vgg19.features(p, samples.draw(n, (96, 128)), TAPS) for n in names] for p in (fast, bundled)]
+    maps = jax.jit(lambda params, image: vgg19.features(params, image, TAPS))
+    every = [[maps(p, samples.draw(n, (96, 128))) for n in names] for p in (fast, bundled)]
 
     def far(maps, tap, i, j):
         a, b = (distances.normalised(distances.moments(maps[k][tap])) for k in (i, j))

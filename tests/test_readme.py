@@ -10,6 +10,8 @@ import pytest
 from nst_jax import cli
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PLAIN = "nst-jax stylize town.jpg night.jpg -o painting.png"
+QUICK = ["--style-layers", "relu1_1,relu2_1"]  # to compile
 SCRIPTS = ("scripts/demo.sh", "scripts/test.sh", "scripts/check")
 
 
@@ -49,12 +51,11 @@ def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
             words[words.index("--save-every") + 1] = "2"
         words += ["--size", "48x32", "--ladder", "48:30" if "--fast-first" in words else "48:3"]
         words += [] if {"--preview", "--network"} & {*words} else ["--weights", "narrow.h5"]
-    if words[0] in ("sweep", "batch"):
-        words += ["--style-layers", "relu1_1,relu2_1"]  # what is quick to compile
+        words += QUICK if line != PLAIN else []
     if words[0] == "plan":
         words += ["--weights", "narrow.h5"]
     if words[0] in ("show", "rerun"):
-        paint = ["stylize", "town.jpg", "night.jpg", "-o", "painting.png", "--ladder", "32:2"]
+        paint = ["stylize", "town.jpg", "night.jpg", "-o", "painting.png", "--ladder", "32:2", *QUICK]
         assert cli.main([*paint, "--weights", "narrow.h5"]) == 0
         words += ["--weights", "narrow.h5"] if words[0] == "rerun" else []
     assert cli.main(words) == 0, capsys.readouterr().err
