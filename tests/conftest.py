@@ -19,6 +19,9 @@ jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_default_matmul_precision", "highest")  # the references' own: GPUs and TPUs round the factors
 
 
+UNTUNED = {"xla_backend_optimization_level": 0}  # sooner compiled, where only XLA's buffers are read: they are the same
+
+
 def drawn(seed: int, h: int, w: int) -> np.ndarray:
     """A picture with large and small forms: [h, w, 3] float32 in [0, 1]."""
     random = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import nst_jax
-from nst_jax import cli, images, recipes, samples, vgg19
+from nst_jax import cli, embedded, images, recipes, runs, samples, vgg19
 from nst_jax import paint as painting
 from nst_jax.cli import doctor, follow, settings, stylize
 
@@ -725,6 +725,7 @@ def test_demo_paints_offline_with_the_bundled_network(run):
     first, content, style = (opened(f"demo/{name}") for name in names)
     assert first.shape == content.shape == style.shape == (48, 64, 3)
     assert np.abs(first - content).max() > 5
+    assert runs.parsed(embedded.read(f"demo/{names[0]}"), name=names[0])["flags"]["ladder"] == "32:1,64:1"
     known = "--content", f"demo/{names[1]}", "--style", f"demo/{names[2]}", "-o", "again.png"
     code, _, err = run("rerun", f"demo/{names[0]}", *known)
     assert (code, "changed:" in err) == (0, False), err

@@ -14,7 +14,6 @@ from nst_jax.plans import Load, Machine, Plan
 
 STYLE = tuple(f"relu{b}_1" for b in range(1, 6))
 VGG = jax.eval_shape(lambda key: vgg19.init(jax.random.key(key)), 0)  # the real network's shapes
-FAST = {"xla_backend_optimization_level": 0}  # to compile; buffers are the same
 
 
 def load(*shape, **change):
@@ -45,7 +44,7 @@ def test_a_steps_buffers_are_within_a_quarter_of_what_xla_says(shape, plan, guid
 
     targets, s = jax.eval_shape(prepare, VGG, image), paint.solver(recipe, loss)
     step = transfer.consumed.lower(s.step, jax.eval_shape(s.init, image), 3, VGG, targets, weights)
-    said = step.compile(FAST).memory_analysis().temp_size_in_bytes
+    said = step.compile(conftest.UNTUNED).memory_analysis().temp_size_in_bytes
     assert plans.step(plan, load(*shape, guided=guided)) == pytest.approx(said, rel=0.25)
 
 

@@ -65,6 +65,7 @@ def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
 
 def test_the_readme_names_commands_and_files_that_are_there():
     assert len(commands()) >= 15
+    assert PLAIN in commands()
     root = pathlib.Path(__file__).parent.parent
     for script in SCRIPTS:
         assert script in README

@@ -121,6 +121,7 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
         for one, frame in zip(jobs, together, strict=True):
             *_, alone = paint.frames(narrow, one)
             np.testing.assert_allclose(frame.image, alone.image, atol=2e-3, err_msg=what)
+            assert frame.plan == alone.plan
             for name, value in alone.terms.items():
                 np.testing.assert_allclose(frame.terms[name], value, rtol=0.02, err_msg=f"{what} {name}")
         assert float(abs(together[0].image - together[1].image).max()) > 1e-3, what

@@ -12,7 +12,6 @@ from nst_jax.recipes import Weights
 
 SHAPE = (421, 389)  # multiples of nothing
 SIZE = 320
-FAST = {"xla_backend_optimization_level": 0}  # to compile; buffers are the same
 LAYERS = Weights({"relu4_2": 1.0}, {f"relu{b}_1": 10.0 for b in range(1, 6)} | {"relu5_4": 1.0}, 1e-3)
 LEFT = np.broadcast_to(np.linspace(1, 0, SHAPE[1], dtype=np.float32), SHAPE)
 
@@ -219,8 +218,8 @@ def test_memory_is_a_windows_and_not_the_pictures(narrow):
     def temporary(loss, edge):
         image = jax.ShapeDtypeStruct((edge, edge, 3), jnp.float32)
         targets = jax.eval_shape(lambda p, x: loss.prepare(p, x, losses.everywhere(x), weights), narrow, image)
-        step = jax.jit(jax.grad(losses.objective(loss)))
-        return step.lower(image, narrow, targets, weights).compile(FAST).memory_analysis().temp_size_in_bytes
+        step = jax.jit(jax.grad(losses.objective(loss))).lower(image, narrow, targets, weights)
+        return step.compile(conftest.UNTUNED).memory_analysis().temp_size_in_bytes
 
     whole, parts = losses.loss(), tiles.tiled(losses.loss(), size=256)
     assert temporary(whole, 1024) > 3.5 * temporary(whole, 512)
