@@ -32,7 +32,7 @@ import time
 import jax
 from benchmarks import batches, descent, memory, relays, starting, steps, timing
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 alternate = timing.alternate  # other scripts time with it
 

@@ -13,7 +13,12 @@ import time
 import jax
 import jax.numpy as jnp
 
-from nst_jax import distances, families, images, losses, paint, published, recipes, report, samples, vgg19
+from nst_jax import recipes
+from nst_jax.network import calibration, vgg19
+from nst_jax.objective import distances, losses
+from nst_jax.painting import painter
+from nst_jax.pictures import charts, images, samples
+from nst_jax.recipes import published
 
 PAIRS = (("skyline", "flow"), ("landscape", "woodcut"), ("still_life", "mosaic"), ("skyline", "watercolour"))
 
@@ -36,10 +41,10 @@ def judged(params, image, content, style):
 
 def painted(params, recipe, content, style):
     """(picture, seconds, compilation included)."""
-    fitted, network, _ = families.fitted(recipe, params)
-    job = paint.Job(content, losses.everywhere(style), fitted, content.shape[:2])
+    fitted, network, _ = calibration.fitted(recipe, params)
+    job = painter.Job(content, losses.everywhere(style), fitted, content.shape[:2])
     begun = time.perf_counter()
-    *_, last = paint.frames(network, job, every=10**9)
+    *_, last = painter.frames(network, job, every=10**9)
     return jax.block_until_ready(last.image), time.perf_counter() - begun
 
 
@@ -76,7 +81,7 @@ def main():
             rows[-1].append(picture)
             images.save(args.output / f"{'-'.join(names)}-{name.replace(':', '-')}.png", picture)
     images.save(
-        args.output / "sheet.jpg", report.sheet(rows, columns=["content", "style", *(n for n, _ in args.recipes)])
+        args.output / "sheet.jpg", charts.sheet(rows, columns=["content", "style", *(n for n, _ in args.recipes)])
     )
     (args.output / "table.md").write_text("\n".join(lines) + "\n")
 

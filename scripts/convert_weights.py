@@ -7,7 +7,7 @@ bundled weights/vgg19.h5 was made by it, with --half.
 import argparse
 import sys
 
-from nst_jax import convert
+from nst_jax.network import convert
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("file", help="what to read, in any format")

@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nst_jax import grids, images, losses, recipes, transfer, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import transfer
+from nst_jax.pictures import images, sheets
 
 SIZE, STEPS = 256, 200
 FACTORS = np.geomspace(0.1, 100, 8, dtype=np.float32)
@@ -32,7 +36,7 @@ def main(content_path, style_path):
         print(i, *(f"{x:.4g}" for x in info.loss))
 
     pictures = np.asarray(jax.vmap(s.picture)(states))
-    images.save("sweep.png", grids.sheet(list(pictures), {"style weight": [f"{x:.3g}" for x in FACTORS]}))
+    images.save("sweep.png", sheets.sheet(list(pictures), {"style weight": [f"{x:.3g}" for x in FACTORS]}))
 
 
 if __name__ == "__main__":

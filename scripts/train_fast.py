@@ -11,7 +11,7 @@ import sys
 
 from fast import pictures, training
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 STEPS_A_MINUTE = 130  # on two cores, with all that belongs to a step
 

@@ -19,8 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from conftest import drawn, network
 
-from nst_jax import losses, mesh, paint, plans, recipes, tiles, transfer, vgg19
+from nst_jax import recipes
 from nst_jax.cli import devices
+from nst_jax.network import vgg19
+from nst_jax.objective import losses, tiles
+from nst_jax.painting import devices as mesh
+from nst_jax.painting import memory as plans
+from nst_jax.painting import painter as paint
+from nst_jax.painting import transfer
 
 HEIGHTS = 128, 117  # eight shares of rows that pooling halves, and none
 WIDTH, CHANNELS = 48, 8

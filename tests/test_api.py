@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import nst_jax
-from nst_jax import recipes, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
 
 PACKAGE = pathlib.Path(nst_jax.__file__).parent
 ROOT = PACKAGE.parent

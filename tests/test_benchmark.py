@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import network
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 TORCH = importlib.util.find_spec("torch") is not None

@@ -20,9 +20,12 @@ import pytest
 from PIL import Image
 
 import nst_jax
-from nst_jax import cli, embedded, images, recipes, runs, samples, vgg19
-from nst_jax import paint as painting
+from nst_jax import cli, recipes
 from nst_jax.cli import doctor, follow, settings, stylize
+from nst_jax.network import vgg19
+from nst_jax.orders import record as runs
+from nst_jax.painting import painter as painting
+from nst_jax.pictures import images, metadata, samples
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPE = "gatys-notebook"  # names the short edge; --ladder: one size instead of its two
@@ -725,7 +728,7 @@ def test_demo_paints_offline_with_the_bundled_network(run):
     first, content, style = (opened(f"demo/{name}") for name in names)
     assert first.shape == content.shape == style.shape == (48, 64, 3)
     assert np.abs(first - content).max() > 5
-    assert runs.parsed(embedded.read(f"demo/{names[0]}"), name=names[0])["flags"]["ladder"] == "32:1,64:1"
+    assert runs.parsed(metadata.read(f"demo/{names[0]}"), name=names[0])["flags"]["ladder"] == "32:1,64:1"
     known = "--content", f"demo/{names[1]}", "--style", f"demo/{names[2]}", "-o", "again.png"
     code, _, err = run("rerun", f"demo/{names[0]}", *known)
     assert (code, "changed:" in err) == (0, False), err

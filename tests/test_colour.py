@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import drawn
 
-from nst_jax import colour, images, samples
+from nst_jax.pictures import colour, images, samples
 
 MAPS = {"chol": colour.chol, "pca": colour.pca, "sym": colour.sym}
 FLAT = {

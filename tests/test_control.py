@@ -11,10 +11,13 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 from test_images import LINEAR_GREY, SWAPPED
 
-from nst_jax import budget, cli, colour, embedded, fetch, images, samples, vgg19
-from nst_jax import paint as painting
+from nst_jax import cli
 from nst_jax.cli import control, settings
-from nst_jax.images import Extras
+from nst_jax.network import fetch, vgg19
+from nst_jax.painting import budget
+from nst_jax.painting import painter as painting
+from nst_jax.pictures import colour, images, metadata, samples
+from nst_jax.pictures.images import Extras
 
 QUICK = ("--recipe", "gatys-notebook", "--ladder", "48", "--optimizer", "adam")
 FEW = ("--style-layers", "relu1_1:1,relu2_1:1", "--content-layers", "relu1_2:1")  # what is quick to compile
@@ -310,7 +313,7 @@ def test_colours_alone_paint_nothing(run, tmp_path, monkeypatch):
     for flags, shape in ((("--size", "32x32"), (32, 32)), ((*QUICK, "--ladder", "24"), (24, 32))):
         assert run(*argv, *flags)[0] == 0
         assert images.load(out).shape[:2] == shape
-    record = json.loads(embedded.read(out))
+    record = json.loads(metadata.read(out))
     assert record["flags"]["colour"] == "only"
     assert "network" not in record
 
@@ -461,7 +464,7 @@ def test_as_many_steps_as_fit_into_the_time(paint, monkeypatch, capsys):
         return costs[-1]
 
     monkeypatch.setattr(budget, "measured", measured)
-    record = json.loads(embedded.read(paint("--minutes", "0.2", more=(*QUICK, *FEW, "--steps", "400"))))
+    record = json.loads(metadata.read(paint("--minutes", "0.2", more=(*QUICK, *FEW, "--steps", "400"))))
     assert len(costs) == 1
     assert 15 <= record["steps"] <= 0.85 * 12 / 0.5 + 1
     assert record["flags"]["ladder"] == f"48:{record['steps']}"
@@ -496,7 +499,7 @@ def test_content_style_and_masks_from_the_web(web, paint, studio):
     assert not any(folder.exists() for folder in web)
     flags = ("--mask", "coded.png", "--strength-map", "map.png", "--style-mask", "-", "part.png")
     local = paint(*flags, styles=TWO[::-1], out="local.png")
-    assert json.loads(embedded.read(path)) == json.loads(embedded.read(local))
+    assert json.loads(metadata.read(path)) == json.loads(metadata.read(local))
     np.testing.assert_array_equal(images.load(path), images.load(local))
     assert b"pictures.example" not in path.read_bytes()
 

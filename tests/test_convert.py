@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from nst_jax import convert, vgg19
 from nst_jax.cli import weights
+from nst_jax.network import convert, vgg19
 
 CONVS = [name for name in vgg19.layers_of() if name.startswith("conv")]
 

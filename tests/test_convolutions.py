@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import convolutions, vgg19
+from nst_jax.network import convolutions, vgg19
 
 
 def drawn(seed, *shape):

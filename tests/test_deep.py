@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 from test_images import CURVES, LINEAR_GREY, SWAPPED, WHITE, B, G, R, gamma, icc, message, one_line
 
-from nst_jax import deep, images
-from nst_jax.images import Extras
+from nst_jax.pictures import formats, images
+from nst_jax.pictures.images import Extras
 
 ADOBE = icc(
     b"RGB ",
@@ -343,9 +343,9 @@ def converted(image, profile, *, inverse=False):
 @pytest.mark.parametrize("profile", [ADOBE, SRGB, SWAPPED], ids=["adobe", "srgb", "swapped"])
 def test_colours_agree_with_lcms(profile):
     levels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint16) * 257
-    assert np.abs(deep.srgb(levels, profile) - converted(floats(levels), profile)).max() < 1.1 / 255
+    assert np.abs(formats.srgb(levels, profile) - converted(floats(levels), profile)).max() < 1.1 / 255
     image = floats(levels)
-    apart = np.abs(deep.in_profile(image, profile) - converted(image, profile, inverse=True))
+    apart = np.abs(formats.in_profile(image, profile) - converted(image, profile, inverse=True))
     assert np.percentile(apart, 98) < 1 / 255
     assert apart.max() < 3 / 255  # lcms computes 8 bits at 14
 
@@ -353,14 +353,14 @@ def test_colours_agree_with_lcms(profile):
 @pytest.mark.parametrize("profile", [ADOBE, SRGB, SWAPPED], ids=["adobe", "srgb", "swapped"])
 def test_there_and_back_at_16_bits(profile):
     image = 0.1 + 0.8 * floats(deep_noise())
-    levels = np.rint(deep.in_profile(image, profile) * 65535).astype(np.uint16)
+    levels = np.rint(formats.in_profile(image, profile) * 65535).astype(np.uint16)
     assert np.abs(levels.astype(int) - np.rint(image * 65535)).max() > (0 if profile is SRGB else 1000)
-    np.testing.assert_allclose(deep.srgb(levels, profile), image, atol=4e-4 if profile is SWAPPED else 1e-4)
+    np.testing.assert_allclose(formats.srgb(levels, profile), image, atol=4e-4 if profile is SWAPPED else 1e-4)
 
 
 def test_srgb_changes_nothing_at_16_bits():
     levels = np.arange(65536, dtype=np.uint16)[:, None, None].repeat(3, 2)
-    np.testing.assert_allclose(deep.srgb(levels, SRGB), floats(levels), atol=2e-4)
+    np.testing.assert_allclose(formats.srgb(levels, SRGB), floats(levels), atol=2e-4)
 
 
 def parametric(form, *values):
@@ -395,14 +395,14 @@ def test_curves(tag, curve):
     grey = deep_noise(30, 30)[..., 0]
     light = np.clip(curve(grey / 65535), 0, 1)
     expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    image = deep.srgb(grey, icc(b"GRAY", WHITE | {b"kTRC": tag}))
+    image = formats.srgb(grey, icc(b"GRAY", WHITE | {b"kTRC": tag}))
     np.testing.assert_allclose(image, expected[..., None].repeat(3, 2), atol=3e-4)
 
 
 def test_deep_grey_follows_its_profile(tmp_path):
     grey = deep_noise()[..., 0]
     Image.fromarray(grey).save(tmp_path / "a.png", icc_profile=LINEAR_GREY)
-    np.testing.assert_array_equal(images.load(tmp_path / "a.png"), deep.srgb(grey, LINEAR_GREY))
+    np.testing.assert_array_equal(images.load(tmp_path / "a.png"), formats.srgb(grey, LINEAR_GREY))
     assert np.abs(images.load(tmp_path / "a.png")[..., 0] - floats(grey)).max() > 0.2
 
 
@@ -419,11 +419,11 @@ def tables(shift=0.0, *, back=True):
 
 def test_tables_keep_more_than_8_bits(tmp_path):
     grey = (30_000 + np.arange(512, dtype=np.uint16).reshape(16, 32))[..., None].repeat(3, 2)
-    image = deep.srgb(grey, tables())
+    image = formats.srgb(grey, tables())
     assert np.abs(image - converted(floats(grey), tables())).max() < 1.1 / 255
     assert len(np.unique(image)) > 100
-    assert deep.usable_profile(tables())
-    assert not deep.usable_profile(tables(back=False))
+    assert formats.usable_profile(tables())
+    assert not formats.usable_profile(tables(back=False))
 
 
 USABLE = {"adobe": ADOBE, "srgb": SRGB, "swapped": SWAPPED, "tables": tables()}
@@ -442,7 +442,7 @@ UNUSABLE = {
 
 
 def test_usable_profiles():
-    assert {name: deep.usable_profile(profile) for name, profile in (USABLE | UNUSABLE).items()} == dict.fromkeys(
+    assert {name: formats.usable_profile(profile) for name, profile in (USABLE | UNUSABLE).items()} == dict.fromkeys(
         USABLE, True
     ) | dict.fromkeys(UNUSABLE, False)
 
@@ -483,5 +483,5 @@ def test_16_bits_of_a_wide_picture_come_back(tmp_path):
     for suffix in (".png", ".tif"):
         images.save(tmp_path / f"b{suffix}", picture.image, extras=Extras(profile=picture.profile, bits=16))
         with Image.open(tmp_path / f"b{suffix}") as im, open(tmp_path / f"b{suffix}", "rb") as file:
-            again, _ = deep.levels(im, file)
+            again, _ = formats.levels(im, file)
         assert np.abs(again.astype(int) - levels)[inside].max() <= 3

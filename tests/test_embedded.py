@@ -13,8 +13,8 @@ import pytest
 from PIL import ExifTags, Image
 from test_images import message, noise, one_line, smooth
 
-from nst_jax import embedded, images
-from nst_jax.images import Extras
+from nst_jax.pictures import images, metadata
+from nst_jax.pictures.images import Extras
 
 TEXT = json.dumps(
     {"recipe": "gatys", "lr": 0.02, "name": 'a<b>&"c" ]]> \\ é 漢 🎨', "text": "two\nlines"}, ensure_ascii=False
@@ -41,10 +41,10 @@ def saved(path, text=TEXT, *, size=(48, 64), **extras):
 @pytest.mark.parametrize("text", [TEXT, "{}", "a\r\nb\rc\td ", "é" * 20_000], ids=["json", "short", "lines", "long"])
 def test_texts_come_back(tmp_path, suffix, text):
     path = saved(tmp_path / f"a{suffix}", text)
-    assert embedded.read(path) == text
+    assert metadata.read(path) == text
     plain = tmp_path / f"b{suffix}"
     images.save(plain, smooth())
-    assert embedded.read(plain) is None
+    assert metadata.read(plain) is None
     np.testing.assert_array_equal(images.load(path), images.load(plain))  # pixels are as they would be
 
 
@@ -56,11 +56,11 @@ def test_texts_stand_where_they_should(tmp_path):
     for suffix in (".jpg", ".webp", ".tif", ".avif"):
         if suffix in images.SUFFIXES:
             with Image.open(saved(tmp_path / f"a{suffix}")) as im:
-                assert im.info["xmp"] == embedded.packet(TEXT)
+                assert im.info["xmp"] == metadata.packet(TEXT)
 
 
 def test_kinds_without_room_leave_it_out(tmp_path):
-    assert embedded.read(saved(tmp_path / "a.bmp", profile=b"x", exif=b"y")) is None
+    assert metadata.read(saved(tmp_path / "a.bmp", profile=b"x", exif=b"y")) is None
 
 
 @pytest.mark.parametrize("suffix", HOLDS)
@@ -111,10 +111,10 @@ def test_the_other_ways_of_a_png(tmp_path):
         ((b"iTXt", b"nst_jax\0\0\0en\0word\0" + TEXT.encode()), TEXT),
         ((b"zTXt", b"nst_jax\0\0" + zlib.compress(latin.encode("latin-1"))), latin),
         ((b"tEXt", b"nst_jax\0" + latin.encode("latin-1")), latin),
-        ((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + embedded.packet(TEXT)), TEXT),
+        ((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.packet(TEXT)), TEXT),
     ]:
         path.write_bytes(png((b"IHDR", bytes(13)), (b"tEXt", b"Comment\0nst_jax"), (b"IDAT", b"x" * 9), chunk))
-        assert embedded.read(path) == text
+        assert metadata.read(path) == text
 
 
 def test_packets_that_other_programs_wrote(tmp_path):
@@ -126,7 +126,7 @@ def test_packets_that_other_programs_wrote(tmp_path):
         "</rdf:RDF></x:xmpmeta>"
     )
     path.write_bytes(b"\xff\xd8" + bytes(5000) + attribute.encode() + bytes(300))
-    assert embedded.read(path) == '{"a": 1}'
+    assert metadata.read(path) == '{"a": 1}'
 
 
 def test_expansion_is_bounded(tmp_path):
@@ -138,7 +138,7 @@ def test_expansion_is_bounded(tmp_path):
     ]:
         path.write_bytes(png((b"IHDR", bytes(13)), (kind, data)))
         tracemalloc.start()
-        assert "more than 60,000 bytes" in message(embedded.read, path)
+        assert "more than 60,000 bytes" in message(metadata.read, path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 2_000_000
@@ -149,23 +149,23 @@ def test_expansion_is_bounded(tmp_path):
     ['<!DOCTYPE x [<!ENTITY a "lol"><!ENTITY b "&a;&a;">]>', '<!DOCTYPE x SYSTEM "file:///etc/passwd">'],
 )
 def test_document_types_are_refused(tmp_path, doctype):
-    body = embedded.packet("&b;").decode().replace("&amp;b;", "&b;")
+    body = metadata.packet("&b;").decode().replace("&amp;b;", "&b;")
     start = body.index("<x:xmpmeta")
     head = body.index(">", start) + 1
     for bad in (body[start:head] + doctype + body[head:], body.replace("&b;", "&undefined;")):
         (tmp_path / "a.jpg").write_bytes(bad.encode())
-        message(embedded.read, tmp_path / "a.jpg")
+        message(metadata.read, tmp_path / "a.jpg")
     with pytest.raises(ValueError, match="a document type"):
-        embedded._in_xml((doctype + body[start:]).encode())
+        metadata._in_xml((doctype + body[start:]).encode())
 
 
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "a.png"
     for data in (b"", b"x", PNG, PNG + b"\xff" * 20, b"urn:nst-jax:1#", b"<x:xmpmeta urn:nst-jax:1#", bytes(70_000)):
         path.write_bytes(data)
-        assert embedded.read(path) is None
-    assert "existing file" in message(embedded.read, tmp_path / "no.png", kind=FileNotFoundError)
-    message(embedded.read, tmp_path, kind=FileNotFoundError)
+        assert metadata.read(path) is None
+    assert "existing file" in message(metadata.read, tmp_path / "no.png", kind=FileNotFoundError)
+    message(metadata.read, tmp_path, kind=FileNotFoundError)
 
 
 @pytest.mark.parametrize("suffix", HOLDS)
@@ -182,9 +182,9 @@ def test_fuzz(tmp_path, suffix):
         damaged[places] ^= rng.integers(1, 256, places.size, dtype=np.uint8)
         path.write_bytes(damaged[: rng.integers(0, len(data)) if i % 4 == 0 else None].tobytes())
         try:
-            text = embedded.read(path)
+            text = metadata.read(path)
             changed += text != TEXT
-            assert text is None or len(text) <= embedded.MOST
+            assert text is None or len(text) <= metadata.MOST
         except ValueError as error:
             refused.append(str(error))
     assert refused
@@ -242,7 +242,7 @@ def test_exif_of_a_photograph(tmp_path, suffix):
     assert not any(word in data for word in (b"THUMBNAIL", b"thumbs", b"<xmp/>", b"M" * 99))
     picture = images.read(path)
     assert picture.image.shape == (48, 64, 3)  # not turned again
-    again = parsed(embedded.exif(picture.exif, (10, 20)))
+    again = parsed(metadata.exif(picture.exif, (10, 20)))
     assert (again[1][0xA002], again[1][0xA003]) == (20, 10)
     assert again[2][1] == "N"
 
@@ -263,7 +263,7 @@ def test_broken_exif_is_left_out(tmp_path):
     bare = Image.Exif()
     bare[0x0112] = 6
     for block in (b"", b"Exif\0\0", b"garbage" * 9, whole[:20], large.tobytes(), bare.tobytes()):
-        assert embedded.exif(block, (48, 64)) is None
+        assert metadata.exif(block, (48, 64)) is None
         images.save(tmp_path / "a.jpg", smooth(), extras=Extras(exif=block))
         assert images.read(tmp_path / "a.jpg").exif is None
     for i in range(150):

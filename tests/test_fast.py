@@ -14,7 +14,11 @@ import pytest
 from conftest import drawn, network
 from fast import pictures, student, teacher, training
 
-from nst_jax import distances, families, images, losses, paint, recipes, report, samples, vgg19
+from nst_jax import recipes
+from nst_jax.network import calibration, vgg19
+from nst_jax.objective import distances, losses
+from nst_jax.painting import painter
+from nst_jax.pictures import charts, images, samples
 
 ROOT = pathlib.Path(__file__).parents[1]
 TAPS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
@@ -119,16 +123,16 @@ def test_no_tap_has_the_stride_of_the_last_pooling(tapped):
 def test_losses_know_it_by_vgg19s_shape(tapped):
     assert vgg19.shape_of(tapped) == (vgg19.WIDTHS, vgg19.CONVS)
     assert vgg19.taps(tapped) == TAPS
-    assert families.of(tapped) == "caffe"
+    assert calibration.of(tapped) == "caffe"
     assert vgg19.reach("relu3_4", convs=vgg19.shape_of(tapped)[1]) == 22  # a name that it has no layer of
 
 
 def test_every_recipe_paints_with_it(tapped, town, night):
     for name, published in recipes.everything().items():
-        recipe, params, done = families.fitted(published, tapped)
+        recipe, params, done = calibration.fitted(published, tapped)
         assert params is tapped
         assert bool(done) == (published.family != "caffe")
-        weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), paint.loss(recipe)
+        weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), painter.loss(recipe)
         targets = loss.prepare(params, town, losses.everywhere(night), weights)
         terms = loss.terms(loss.summarise(params, town, targets.spatial, weights), targets, weights)
         assert all(np.isfinite(v) for v in terms.values()), name
@@ -143,7 +147,7 @@ def test_a_recipe_for_normalised_filters_is_rescaled(tapped):
     """By how much larger VGG19's features are than those of the network whose filters have a mean of one."""
     recipe = recipes.get("gatys-2016")
     assert recipe.family == "normalised"
-    made, _, _ = families.fitted(recipe, tapped)
+    made, _, _ = calibration.fitted(recipe, tapped)
     known = vgg19.activations(vgg19.bundled_path())["relu4_2"]
     means = np.where(known.mean > 1e-4 * known.mean.max(), known.mean, 1)
     ratio = np.sqrt(known.square.mean() / (known.square / means**2).mean())
@@ -405,7 +409,7 @@ def test_paintings_are_judged_in_a_table_and_shown_on_a_sheet(tapped, tmp_path, 
     assert float(row[3].strip("| ")) == pytest.approx(fast / vgg, abs=0.01 + 0.001 / vgg)
     kept = [np.load(next((tmp_path / "kept").glob(f"*{name}*.npy"))) for name in ("VGG19", "fast")]
     assert kept[1].shape == (48, 64, 3)
-    wanted = report.sheet([[*judge_fast.pairs(None, 64)["skyline × flow"], *kept]], columns=[*"1234"])
+    wanted = charts.sheet([[*judge_fast.pairs(None, 64)["skyline × flow"], *kept]], columns=[*"1234"])
     sheet = images.load(tmp_path / "sheet.jpg")
     assert sheet.shape == wanted.shape
     assert np.abs(sheet - wanted)[60:].mean() < 0.03  # below the labels; each picture in its place

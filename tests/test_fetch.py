@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_jax import fetch, vgg19
 from nst_jax.cli import weights
+from nst_jax.network import fetch, vgg19
 
 BODY = np.random.default_rng(0).bytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -12,7 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from nst_jax import embedded, fleet, images, runs, samples, sweep, vgg19
+from nst_jax.network import vgg19
+from nst_jax.orders import lists
+from nst_jax.orders import record as runs
+from nst_jax.painting import vmapped
+from nst_jax.pictures import images, metadata, samples
 
 BRIEF = ("--recipe", "gatys-notebook", "--ladder", "48:2", "--optimizer", "adam", "--size", "48x32")
 FEW = ("--style-layers", "relu1_1:1,relu2_1:1", "--content-layers", "relu1_2:1", "--weights", "narrow.h5")
@@ -63,16 +67,16 @@ def test_a_list_is_read_with_its_flags_and_folders(tmp_path):
     text = "content,style,output,style_weight,mask\na.png,b.png;sub/c.png,x.png,2,m.png;-\n\n/a.png,https://host/b.jpg?size=2,,,\n"
     path = tmp_path / "jobs.csv"
     path.write_text("\ufeff" + text, "utf-8")
-    first, second = fleet.read([str(path)])
+    first, second = lists.read([str(path)])
     near = str(tmp_path) + os.sep
-    assert first == fleet.Entry(
+    assert first == lists.Entry(
         "jobs.csv, line 2",
         f"{near}a.png",
         (f"{near}b.png", f"{near}sub/c.png"),
         "x.png",
         {"style-weight": ["2"], "mask": [f"{near}m.png", "-"]},
     )
-    assert second == fleet.Entry("jobs.csv, line 4", "/a.png", ("https://host/b.jpg?size=2",), "a-b.png", {})
+    assert second == lists.Entry("jobs.csv, line 4", "/a.png", ("https://host/b.jpg?size=2",), "a-b.png", {})
 
 
 def test_json_says_the_same(tmp_path):
@@ -82,7 +86,7 @@ def test_json_says_the_same(tmp_path):
         {"content": "a.png", "style": "b.png", "init": "noise", "keep-metadata": False, "strength": None},
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    first, second = fleet.read([path])
+    first, second = lists.read([path])
     assert first.flags == {"seed": ["3"], "style-mix": ["2,1"], "keep-metadata": ["yes"]}
     assert first.output == "a-b-c.png"
     assert second.flags == {"init": ["noise"]}
@@ -104,7 +108,7 @@ def test_json_says_the_same(tmp_path):
 def test_a_bad_job_is_kept_with_its_reason(row, message, tmp_path):
     path = tmp_path / "jobs.jsonl"
     path.write_text(f'{{"content": "a", "style": "b"}}\n{row}\n')
-    good, bad = fleet.read([path])
+    good, bad = lists.read([path])
     assert good.trouble == ""
     assert bad.place == "jobs.jsonl, line 2"
     assert re.search(message, bad.trouble)
@@ -125,19 +129,19 @@ def test_a_bad_job_is_kept_with_its_reason(row, message, tmp_path):
 def test_lists_that_are_none(name, text, message, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
-        fleet.read([str(tmp_path / name)])
+        lists.read([str(tmp_path / name)])
     with pytest.raises(FileNotFoundError, match="jobs must be an existing file"):
-        fleet.read([str(tmp_path / "gone.csv")])
+        lists.read([str(tmp_path / "gone.csv")])
     with pytest.raises(NotADirectoryError, match="jobs must be an existing folder"):
-        fleet.read([str(tmp_path / "gone"), str(tmp_path)])
+        lists.read([str(tmp_path / "gone"), str(tmp_path)])
     with pytest.raises(ValueError, match="folder must hold pictures, got none"):
-        fleet.read([str(tmp_path), str(tmp_path)])
+        lists.read([str(tmp_path), str(tmp_path)])
 
 
 def test_two_jobs_with_one_result(tmp_path):
     path = tmp_path / "jobs.csv"
     path.write_text("content,style,output\na,b,x.png\nc,d,X.png\na,b,y.png\n")
-    assert [entry.trouble for entry in fleet.read([path])] == [
+    assert [entry.trouble for entry in lists.read([path])] == [
         "",
         "output must be each job's own, got X.png again: jobs.csv, line 2 has it, give another",
         "",
@@ -148,15 +152,15 @@ def test_folders_are_crossed(tmp_path):
     for name in ("one/a.png", "one/b.jpg", "one/b.png", "one/.c.png", "one/notes.txt", "two/d.webp", "two/e.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    entries = fleet.read([tmp_path / "one", tmp_path / "two"])
+    entries = lists.read([tmp_path / "one", tmp_path / "two"])
     outputs = ["a-d.png", "a-e.png", "b_jpg-d.png", "b_jpg-e.png", "b_png-d.png", "b_png-e.png"]
     assert [entry.output for entry in entries] == outputs
     assert entries[3].place == "b.jpg × e.png"
 
 
 def test_shares_are_disjoint_and_whole():
-    entries = [fleet.Entry(str(i), "a", ("b",), f"{i}.png", {}) for i in range(11)]
-    shares = [fleet.shared(entries, k, 3) for k in (1, 2, 3)]
+    entries = [lists.Entry(str(i), "a", ("b",), f"{i}.png", {}) for i in range(11)]
+    shares = [lists.shared(entries, k, 3) for k in (1, 2, 3)]
     assert sorted(int(entry.place) for share in shares for entry in share) == list(range(11))
     assert {len(share) for share in shares} == {3, 4}
 
@@ -165,9 +169,9 @@ def test_only_old_unfinished_files_are_removed(tmp_path):
     for name, age in {".nst-jax-old.tmp": 5000, ".nst-jax-new.tmp": 0, "mine.tmp": 5000}.items():
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    fleet.cleaned(tmp_path)
+    lists.cleaned(tmp_path)
     assert sorted(contents(tmp_path)) == [".nst-jax-new.tmp", "mine.tmp"]
-    fleet.cleaned(tmp_path, age=0)
+    lists.cleaned(tmp_path, age=0)
     assert sorted(contents(tmp_path)) == ["mine.tmp"]
 
 
@@ -261,7 +265,7 @@ def test_the_fast_network_paints_a_batch_and_knows_its_own(command, monkeypatch,
     jobs = listed(studio, "fast.csv", "content,style\ntown.png,night.png\n")
     words = ("batch", jobs, "-o", tmp_path / "fast", *BRIEF, *FEW[:4], "--network")
     assert command(*words, "fast")[0] == 0
-    record = runs.parsed(embedded.read(tmp_path / "fast" / "town-night.png"))
+    record = runs.parsed(metadata.read(tmp_path / "fast" / "town-night.png"))
     assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
     assert "1 already there" in command(*words, "fast")[1]
     code, _, err = command(*words, "fast", *FEW[4:])
@@ -290,7 +294,7 @@ def test_shares_paint_their_part_and_together_the_whole(batch, studio):
 
 
 def test_ctrl_c_leaves_only_whole_pictures(batch, studio, monkeypatch):
-    frames, calls = sweep.frames, []
+    frames, calls = vmapped.frames, []
 
     def stopped(params, jobs, **options):
         calls.append(jobs)
@@ -299,7 +303,7 @@ def test_ctrl_c_leaves_only_whole_pictures(batch, studio, monkeypatch):
             raise KeyboardInterrupt
         yield from frames(params, jobs, **options)
 
-    monkeypatch.setattr(sweep, "frames", stopped)
+    monkeypatch.setattr(vmapped, "frames", stopped)
     text = "content,style,output,seed\n" + "".join(f"town.png,night.png,{i}.png,{i}\n" for i in range(3))
     code, _, told, files = batch(listed(studio, "three.csv", text))
     assert code == 130
@@ -310,7 +314,7 @@ def test_ctrl_c_leaves_only_whole_pictures(batch, studio, monkeypatch):
 
 
 def test_an_unexpected_error_is_one_jobs_own(batch, studio, monkeypatch):
-    frames, calls = sweep.frames, []
+    frames, calls = vmapped.frames, []
 
     def broken(params, jobs, **options):
         calls.append(jobs)
@@ -318,7 +322,7 @@ def test_an_unexpected_error_is_one_jobs_own(batch, studio, monkeypatch):
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         yield from frames(params, jobs, **options)
 
-    monkeypatch.setattr(sweep, "frames", broken)
+    monkeypatch.setattr(vmapped, "frames", broken)
     text = "content,style,output,seed\n" + "".join(f"town.png,night.png,{i}.png,{i}\n" for i in range(2))
     code, said, told, _ = batch(listed(studio, "two.csv", text))
     assert code == 1

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from nst_jax import convert, vgg19
+from nst_jax.network import convert, vgg19
 
 if importlib.util.find_spec("keras") is None:  # not importorskip: without a backend chosen, importing it fails
     pytest.skip("keras is not installed", allow_module_level=True)

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import distances, losses, recipes, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import distances, losses
 
 WEIGHTS = recipes.Weights({"relu4_2": 1.0}, {"relu1_1": 3e-2, "relu3_1": 2e-2, "relu5_1": 1e-2}, 5.0)
 

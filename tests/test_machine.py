@@ -10,9 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from nst_jax import embedded, images, runs, samples, vgg19
 from nst_jax.cli import follow, machine, values
-from nst_jax.plans import Plan
+from nst_jax.network import vgg19
+from nst_jax.orders import record as runs
+from nst_jax.painting.memory import Plan
+from nst_jax.pictures import images, metadata, samples
 
 QUICK = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "48:1")
 
@@ -69,7 +71,7 @@ def test_the_plan_is_recorded_and_a_repetition_follows_it(here, command):
     code, _, err = command(*paint, "--max-memory", "3GB", "--precision", "bfloat16")
     assert code == 0
     assert "plan:     whole\n" in err
-    record = runs.parsed(embedded.read("out.png"), name="out.png")
+    record = runs.parsed(metadata.read("out.png"), name="out.png")
     assert record["plan"] == ["whole"]
     assert values.memory(record["flags"]["max-memory"]) == 3e9
     assert record["flags"]["precision"] == "bfloat16"

@@ -16,8 +16,10 @@ import meshes
 import numpy as np
 import pytest
 
-from nst_jax import cli, losses, mesh
+from nst_jax import cli
 from nst_jax.cli import devices, launch
+from nst_jax.objective import losses
+from nst_jax.painting import devices as mesh
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 300  # seconds, for two busy cores

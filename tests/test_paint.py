@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import nst_jax
-from nst_jax import losses, paint, recipes
+from nst_jax import recipes
+from nst_jax.objective import losses
+from nst_jax.painting import painter
 
 QUICK = recipes.get("gatys-notebook")._replace(
     content={"relu2_2": 1.0},
@@ -25,7 +27,7 @@ def test_a_painting_is_a_picture_of_the_contents_shape(painted, town):
     assert painted.shape == town.shape
     assert painted.dtype == np.float32
     assert 0 <= float(painted.min()) < float(painted.max()) <= 1
-    assert nst_jax.stylize is paint.stylize
+    assert nst_jax.stylize is painter.stylize
 
 
 def test_a_painting_is_its_seeds_and_no_others(painted, narrow, town, night):
@@ -35,8 +37,8 @@ def test_a_painting_is_its_seeds_and_no_others(painted, narrow, town, night):
 
 
 def test_the_loss_goes_down_and_its_terms_have_names(narrow, town, night):
-    job = paint.Job(town, losses.everywhere(night), QUICK, town.shape[:2])
-    frames = list(paint.frames(narrow, job, every=2))
+    job = painter.Job(town, losses.everywhere(night), QUICK, town.shape[:2])
+    frames = list(painter.frames(narrow, job, every=2))
     assert [frame.step for frame in frames] == [2, 4, 6]
     totals = [float(sum(frame.terms.values())) for frame in frames]
     assert totals[-1] < 0.9 * totals[0]
@@ -47,8 +49,8 @@ def test_the_loss_goes_down_and_its_terms_have_names(narrow, town, night):
 
 def test_lbfgs_lowers_the_loss_more_than_it_was(narrow, town, night):
     recipe = QUICK._replace(optimizer="lbfgs", settings={"memory": 5}, start="content")
-    job = paint.Job(town, losses.everywhere(night), recipe, town.shape[:2])
-    first, *_, last = paint.frames(narrow, job, every=1)
+    job = painter.Job(town, losses.everywhere(night), recipe, town.shape[:2])
+    first, *_, last = painter.frames(narrow, job, every=1)
     assert float(last.info.loss) < 0.5 * float(first.info.loss)
 
 
@@ -65,15 +67,15 @@ def test_several_styles_are_painted_between(painted, narrow, town, night):
 
 def test_a_picture_may_be_the_start(narrow, town, night):
     recipe = QUICK._replace(schedule=recipes.once(1), settings={"learning_rate": 1e-6})
-    job = paint.Job(town, losses.everywhere(night), recipe, town.shape[:2], start=town[::-1])
-    *_, last = paint.frames(narrow, job)
+    job = painter.Job(town, losses.everywhere(night), recipe, town.shape[:2], start=town[::-1])
+    *_, last = painter.frames(narrow, job)
     np.testing.assert_allclose(last.image, town[::-1], atol=1e-4)
 
 
 def test_coarse_to_fine_ends_at_the_jobs_own_shape(narrow, town, night):
     recipe = QUICK._replace(schedule=recipes.listed((24, 2), (48, 3)))
-    job = paint.Job(town, losses.everywhere(night), recipe, town.shape[:2])
-    frames = list(paint.frames(narrow, job, every=2))
+    job = painter.Job(town, losses.everywhere(night), recipe, town.shape[:2])
+    frames = list(painter.frames(narrow, job, every=2))
     assert [(f.step, f.image.shape) for f in frames] == [(2, (20, 24, 3)), (4, (40, 48, 3)), (5, (40, 48, 3))]
 
 

@@ -8,9 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import losses, paint, plans, recipes, tiles, transfer, vgg19
-from nst_jax.losses import Region, Style
-from nst_jax.plans import Load, Machine, Plan
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import losses, tiles
+from nst_jax.objective.losses import Region, Style
+from nst_jax.painting import memory as plans
+from nst_jax.painting import painter, transfer
+from nst_jax.painting.memory import Load, Machine, Plan
 
 STYLE = tuple(f"relu{b}_1" for b in range(1, 6))
 VGG = jax.eval_shape(lambda key: vgg19.init(jax.random.key(key)), 0)  # the real network's shapes
@@ -33,7 +37,7 @@ def load(*shape, **change):
 )
 def test_a_steps_buffers_are_within_a_quarter_of_what_xla_says(shape, plan, guided):
     recipe = recipes.get("nst-jax")
-    loss = paint.loss(recipe, plan=plan)
+    loss = painter.loss(recipe, plan=plan)
     image, weights = jax.ShapeDtypeStruct((*shape, 3), jnp.float32), recipe.weights(shape)
 
     def prepare(params, image):
@@ -42,22 +46,22 @@ def test_a_steps_buffers_are_within_a_quarter_of_what_xla_says(shape, plan, guid
             regions = tuple(Region((Style(image),), jnp.ones(shape)) for _ in range(guided))
         return loss.prepare(params, image, regions, weights)
 
-    targets, s = jax.eval_shape(prepare, VGG, image), paint.solver(recipe, loss)
+    targets, s = jax.eval_shape(prepare, VGG, image), painter.solver(recipe, loss)
     step = transfer.consumed.lower(s.step, jax.eval_shape(s.init, image), 3, VGG, targets, weights)
     said = step.compile(conftest.UNTUNED).memory_analysis().temp_size_in_bytes
     assert plans.step(plan, load(*shape, guided=guided)) == pytest.approx(said, rel=0.25)
 
 
 def test_what_is_held_counts_states_and_pictures(narrow):
-    job = paint.Job(np.zeros((64, 96, 3), np.float32), losses.everywhere(np.zeros((32, 32, 3))), RECIPE, (64, 96))
-    found = paint.load(narrow, job, (64, 96))
-    plain = paint.load(narrow, job._replace(recipe=RECIPE._replace(keep=())), (64, 96))
+    job = painter.Job(np.zeros((64, 96, 3), np.float32), losses.everywhere(np.zeros((32, 32, 3))), RECIPE, (64, 96))
+    found = painter.load(narrow, job, (64, 96))
+    plain = painter.load(narrow, job._replace(recipe=RECIPE._replace(keep=())), (64, 96))
     image = 4 * 64 * 96 * 3
     assert plain.held == pytest.approx(3 * image + 2 * image + image + 4 * 32 * 32 * 3, abs=64)  # image, mu, nu; frames
     assert found.held - plain.held == pytest.approx(image, abs=64)  # the averaged picture's sum
     halves = job._replace(regions=tuple(Region((Style(np.zeros((32, 32, 3))),), np.ones((64, 96))) for _ in range(2)))
-    assert (found.guided, paint.load(narrow, halves, (64, 96)).guided) == (0, 2)
-    searching = paint.load(narrow, job._replace(recipe=recipes.get("gatys-2016")), (64, 96))
+    assert (found.guided, painter.load(narrow, halves, (64, 96)).guided) == (0, 2)
+    searching = painter.load(narrow, job._replace(recipe=recipes.get("gatys-2016")), (64, 96))
     assert searching.held > 15 * image  # L-BFGS remembers steps
 
 
@@ -107,17 +111,17 @@ def test_no_window_smaller_than_the_layers_allow_is_planned():
 
 def test_convolutions_that_take_long_to_compile_are_for_runs_that_repay_it(narrow):
     def direct(size, steps, params=VGG):
-        job = paint.Job(np.zeros((size, size, 3)), (), RECIPE._replace(schedule=recipes.once(steps)), (size, size))
-        return paint.planned(params, job, job.shape, Machine()).direct
+        job = painter.Job(np.zeros((size, size, 3)), (), RECIPE._replace(schedule=recipes.once(steps)), (size, size))
+        return painter.planned(params, job, job.shape, Machine()).direct
 
     assert direct(128, 20)
     assert not direct(128, 100)
     assert direct(512, 3)
     assert not direct(512, 8)
     assert direct(512, 10**6, narrow), "no layer of it is large enough"
-    loss = paint.loss(RECIPE, plan=Plan(direct=True))
-    assert loss is not paint.loss(RECIPE)
-    assert loss is paint.loss(RECIPE, plan=Plan(direct=True)), "compiled once"
+    loss = painter.loss(RECIPE, plan=Plan(direct=True))
+    assert loss is not painter.loss(RECIPE)
+    assert loss is painter.loss(RECIPE, plan=Plan(direct=True)), "compiled once"
 
 
 def test_too_little_memory_is_refused_with_what_is_needed():
@@ -163,22 +167,22 @@ def test_plans_in_words(plan, words):
 @pytest.fixture
 def job():
     recipe = RECIPE._replace(style_distance="gram", schedule=recipes.listed((200, 2), (250, 3)))
-    return paint.Job(conftest.drawn(1, 250, 230), losses.everywhere(conftest.drawn(2, 60, 70)), recipe, (250, 230))
+    return painter.Job(conftest.drawn(1, 250, 230), losses.everywhere(conftest.drawn(2, 60, 70)), recipe, (250, 230))
 
 
 def test_a_bound_on_memory_changes_the_plan_and_not_the_picture(narrow, job, monkeypatch):
     monkeypatch.setattr(plans, "AGAIN", ())
-    bound = plans.peak(Plan(), paint.load(narrow, job, job.shape)) - 1
-    *_, free = paint.frames(narrow, job)
-    *_, tight = paint.frames(narrow, job, machine=Machine(memory=bound))
+    bound = plans.peak(Plan(), painter.load(narrow, job, job.shape)) - 1
+    *_, free = painter.frames(narrow, job)
+    *_, tight = painter.frames(narrow, job, machine=Machine(memory=bound))
     assert free.plan == Plan(direct=True)
     assert tight.plan.window
     assert np.abs(np.asarray(free.image) - np.asarray(tight.image)).max() < 1e-3
 
 
 def test_a_run_that_meets_the_end_of_memory_goes_on_in_windows(narrow, job, monkeypatch):
-    *_, untroubled = paint.frames(narrow, job, every=1)
-    monkeypatch.setattr(paint, "_copied", jax.device_get)  # as on a device that is not the host
+    *_, untroubled = painter.frames(narrow, job, every=1)
+    monkeypatch.setattr(painter, "_copied", jax.device_get)  # as on a device that is not the host
     frames, failures = transfer.frames, []
 
     def failing(*args, num_steps, **options):
@@ -190,7 +194,7 @@ def test_a_run_that_meets_the_end_of_memory_goes_on_in_windows(narrow, job, monk
                 raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
     monkeypatch.setattr(transfer, "frames", failing)
-    found = list(paint.frames(narrow, job, every=1))
+    found = list(painter.frames(narrow, job, every=1))
     assert failures == [1]
     assert [frame.step for frame in found] == [1, 2, 3, 4, 5]
     assert [bool(frame.plan.window or frame.plan.again) for frame in found] == [False, False, False, True, True]
@@ -201,7 +205,7 @@ def test_other_errors_of_a_device_end_a_run(narrow, job, monkeypatch):
     def failing(*args, **options):
         raise jax.errors.JaxRuntimeError("INTERNAL: no idea")
 
-    monkeypatch.setattr(paint, "_copied", jax.device_get)
+    monkeypatch.setattr(painter, "_copied", jax.device_get)
     monkeypatch.setattr(transfer, "frames", failing)
     with pytest.raises(jax.errors.JaxRuntimeError, match="no idea"):
-        list(paint.frames(narrow, job))
+        list(painter.frames(narrow, job))

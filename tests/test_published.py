@@ -18,8 +18,11 @@ import numpy as np
 import pytest
 from conftest import drawn, network
 
-from nst_jax import cli, distances, families, losses, paint, recipes, starts, transfer, vgg19
+from nst_jax import cli, recipes
 from nst_jax.cli import settings
+from nst_jax.network import calibration, vgg19
+from nst_jax.objective import distances, losses
+from nst_jax.painting import painter, starts, transfer
 
 WIDTHS = (4, 4, 8, 8, 8)
 SHAPES = ((48, 64), (67, 50))
@@ -366,7 +369,7 @@ def test_a_recipes_loss_is_its_sources_formula(name, shape, small, shared_maps):
     expected = {f"content/{k}": v for k, v in content.items()} | {f"style/{k}": v for k, v in style.items()}
     expected["variation"] = variation
 
-    loss, weights = paint.loss(recipe), recipe.weights(shape, widths=WIDTHS)
+    loss, weights = painter.loss(recipe), recipe.weights(shape, widths=WIDTHS)
     targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
     terms = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
     assert {k: float(v) for k, v in terms.items()} == {k: pytest.approx(v, rel=1e-5) for k, v in expected.items()}
@@ -590,7 +593,7 @@ def test_weights_rescaled_for_larger_features_give_equal_terms(name, style, smal
     x, photo, painting = drawn(3, *SHAPES[0]), drawn(4, *SHAPES[0]), drawn(5, 51, 58)
 
     def terms(params, recipe):
-        loss, weights = paint.loss(recipe), recipe.weights(x.shape, widths=WIDTHS)
+        loss, weights = painter.loss(recipe), recipe.weights(x.shape, widths=WIDTHS)
         targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
         found = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
         return {k: float(v) for k, v in found.items()}
@@ -610,7 +613,7 @@ def test_every_kind_of_layer_can_be_rescaled():
 
 @pytest.fixture(scope="module")
 def measured(small):
-    return families.measured(small)
+    return calibration.measured(small)
 
 
 def test_magnitudes_are_measured_over_the_drawn_pictures(small, measured):
@@ -618,14 +621,14 @@ def test_magnitudes_are_measured_over_the_drawn_pictures(small, measured):
     assert [len(each.mean) for each in measured.values()] == [
         w for w, n in zip(WIDTHS, vgg19.CONVS, strict=True) for _ in range(n)
     ]
-    sizes = families.magnitudes(measured)
-    each = [features(small, p, "max", "zeros")["relu1_2"] for p in families._pictures()]
+    sizes = calibration.magnitudes(measured)
+    each = [features(small, p, "max", "zeros")["relu1_2"] for p in calibration._pictures()]
     assert sizes["relu1_2"] == pytest.approx(np.sqrt(np.mean(np.square(each))), rel=1e-4)
 
 
 def test_the_normalised_network_answers_one_on_average_and_is_the_same_otherwise(small, measured):
-    params = families.normalised(small, measured)
-    for layer, each in families.measured(params).items():
+    params = calibration.normalised(small, measured)
+    for layer, each in calibration.measured(params).items():
         before = measured[layer].mean
         live = before > 1e-4 * before.max()
         assert live.any()
@@ -646,36 +649,36 @@ def torchvision(small):
 
 @pytest.fixture(scope="module")
 def seen(torchvision):
-    return families.measured(torchvision)
+    return calibration.measured(torchvision)
 
 
 def test_a_recipe_of_the_networks_own_family_is_left_alone(small, torchvision):
     for name, params in (("crowson-2023", torchvision), ("tf-tutorial", small)):
         recipe = recipes.get(name)
-        assert families.fitted(recipe, params) == (recipe, params, "")
+        assert calibration.fitted(recipe, params) == (recipe, params, "")
 
 
 def test_a_torchvision_recipe_on_the_bundled_network_is_rescaled_by_eighty(small):
     recipe = recipes.get("pystiche")
-    after, params, said = families.fitted(recipe, small, activations=vgg19.activations(vgg19.bundled_path()))
+    after, params, said = calibration.fitted(recipe, small, activations=vgg19.activations(vgg19.bundled_path()))
     assert params is small
     assert said == "weights for torchvision rescaled to caffe, whose features are 80 times as large"
     weights = after.weights((64, 64))
     assert weights.content == {"relu4_2": pytest.approx(1 / 80**2)}
     assert weights.style == {layer: pytest.approx(1e3 / 5 / 80**4) for layer in FIRSTS}
-    assert families.fitted(recipes.get("crowson-2021"), small)[0].weights((64, 64)).style == {
+    assert calibration.fitted(recipes.get("crowson-2021"), small)[0].weights((64, 64)).style == {
         layer: pytest.approx(w / 80**2) for layer, w in zip(FIRSTS, PYRAMID, strict=True)
     }
 
 
 def test_a_caffe_recipe_on_another_family_is_rescaled_by_measured_magnitudes(torchvision, seen):
     recipe = recipes.get("tf-tutorial")
-    after, params, said = families.fitted(recipe, torchvision, activations=seen)
+    after, params, said = calibration.fitted(recipe, torchvision, activations=seen)
     assert params is torchvision
     assert re.fullmatch(
         r"weights for caffe rescaled to torchvision, whose features are [\d.e-]+ to [\d.e-]+ times as large", said
     )
-    ours, theirs = (families.magnitudes(a) for a in (seen, vgg19.activations(vgg19.bundled_path())))
+    ours, theirs = (calibration.magnitudes(a) for a in (seen, vgg19.activations(vgg19.bundled_path())))
     ratio = {layer: ours[layer] / theirs[layer] for layer in ours}
     assert after.weights((64, 64)).content == {"relu5_2": pytest.approx(1e4 / ratio["relu5_2"] ** 2)}
     expected = {layer: pytest.approx(1e-2 / 5 / ratio[layer] ** 4) for layer in FIRSTS}
@@ -684,10 +687,10 @@ def test_a_caffe_recipe_on_another_family_is_rescaled_by_measured_magnitudes(tor
 
 def test_a_recipe_for_the_normalised_network_gets_it(small, measured):
     recipe = recipes.get("gatys-2016")
-    after, params, said = families.fitted(recipe, small)
+    after, params, said = calibration.fitted(recipe, small)
     assert after is recipe
     assert said == "filters of the caffe network scaled to a mean activation of 1"
-    expected = families.normalised(small, measured)
+    expected = calibration.normalised(small, measured)
     for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -778,8 +781,8 @@ def test_each_recipe_paints(name):
     params = shallow(tuple({**recipe.content, **recipe.style}))
     stages = recipes.listed((48, 1), (64, 1)) if name in STAGED else recipes.once(2)
     recipe = recipe._replace(schedule=stages)
-    job = paint.Job(drawn(1, 64, 64), losses.everywhere(drawn(2, 70, 66)), recipe, (64, 64))
-    *_, last = paint.frames(params, job, every=2)
+    job = painter.Job(drawn(1, 64, 64), losses.everywhere(drawn(2, 70, 66)), recipe, (64, 64))
+    *_, last = painter.frames(params, job, every=2)
     image = np.asarray(last.image)
     assert image.shape == (64, 64, 3)
     assert np.isfinite(image).all()

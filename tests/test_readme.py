@@ -24,7 +24,8 @@ def commands():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, narrow):
     """A folder with every picture that the README names, and a narrow network."""
-    from nst_jax import images, samples, vgg19
+    from nst_jax.network import vgg19
+    from nst_jax.pictures import images, samples
 
     here = tmp_path_factory.mktemp("readme")
     drawn = {"town.jpg": "skyline", "night.jpg": "flow", "wave.jpg": "woodcut"}

@@ -5,8 +5,14 @@ import jax
 import numpy as np
 import pytest
 
-from nst_jax import cli, embedded, images, losses, paint, recipes, relay, runs, samples, vgg19
+from nst_jax import cli, recipes
 from nst_jax.cli import machine, settings
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.orders import record as runs
+from nst_jax.painting import painter as paint
+from nst_jax.painting import relay
+from nst_jax.pictures import images, metadata, samples
 
 RECIPE = recipes.get("nst-jax")
 
@@ -81,7 +87,7 @@ def test_a_preview_is_painted_by_the_fast_network_and_says_so(here, command):
     code, out, err = command(*paint)
     assert (code, out.split(",")[0]) == (0, "a.png: painted in 4 steps"), err
     assert "size:     24×18: 2, 48×36: 2 steps\n" in err
-    record = runs.parsed(embedded.read("a.png"), name="a.png")
+    record = runs.parsed(metadata.read("a.png"), name="a.png")
     assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
     assert repeated(command, here)
 
@@ -89,7 +95,7 @@ def test_a_preview_is_painted_by_the_fast_network_and_says_so(here, command):
 def test_a_preview_takes_no_roots_of_matrices_and_weighs_what_it_takes_alike(here, command):
     paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "2", *QUICK[:4])
     assert command(*paint, "--style-weight", "0.7")[0] == 0
-    record = runs.parsed(embedded.read("a.png"), name="a.png")
+    record = runs.parsed(metadata.read("a.png"), name="a.png")
     assert (record["settings"]["style_distance"], record["flags"]["preview"]) == ("scaled-gram", "yes")
     share = record["settings"]["style"]["relu1_1"] / recipes.get("nst-jax").weights((36, 48)).style["relu1_1"]
     assert share == pytest.approx(0.7 * settings.LIGHTER["wasserstein"][1])
@@ -100,7 +106,7 @@ def test_a_demos_preview_says_what_makes_it_again(here, command):
     code, _, err = command("demo", "--preview", "--size", "64", "--steps", "2", "-o", ".")
     assert code == 0, err
     known = "skyline.png", "--style", "flow.png", "-o", "again.png"
-    record = runs.parsed(embedded.read("skyline-flow.png"), name="skyline-flow.png")
+    record = runs.parsed(metadata.read("skyline-flow.png"), name="skyline-flow.png")
     assert record["flags"]["ladder"] == "32:1,64:1"
     code, _, err = command("rerun", "skyline-flow.png", "--content", *known)
     assert (code, "changed:" in err) == (0, False), err
@@ -112,7 +118,7 @@ def test_a_batch_of_previews_is_painted_by_the_fast_network(here, command):
     paint = ("batch", "jobs.csv", "-o", "all", "--preview", "--size", "48", "--steps", "2", *QUICK)
     code, out, err = command(*paint)
     assert (code, out.partition(" (")[0]) == (0, "all: 2 jobs: 2 painted"), err
-    record = runs.parsed(embedded.read("all/town-night.png"), name="town-night.png")
+    record = runs.parsed(metadata.read("all/town-night.png"), name="town-night.png")
     assert record["network"]["sha256"] == vgg19.info(vgg19.fast_path())["sha256"]
     assert record["ladder"] == [[24, 18, 1], [48, 36, 1]]
     code, out, _ = command(*paint)

@@ -16,9 +16,12 @@ import pytest
 from conftest import drawn, network
 from PIL import Image
 
-from nst_jax import cli, embedded, images, report, runs, vgg19
-from nst_jax import paint as painting
-from nst_jax.cli import report as page
+from nst_jax import cli
+from nst_jax.cli import charts as page
+from nst_jax.network import vgg19
+from nst_jax.orders import record as runs
+from nst_jax.painting import painter as painting
+from nst_jax.pictures import charts, images, metadata
 
 TERMS = ("content/relu4_2", "style/relu1_1", "style/relu2_1", "variation")
 FLAGS = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "32:10,48:20")
@@ -39,8 +42,8 @@ def flat(h, w, *colour):
 
 def test_sheet_places_pictures_in_square_cells():
     red, green, blue = flat(20, 40, 1, 0, 0), flat(60, 30, 0, 1, 0), flat(10, 10, 0, 0, 1)
-    made = report.sheet([[red, green], [None, blue]], cell=80)
-    gap = report.GAP
+    made = charts.sheet([[red, green], [None, blue]], cell=80)
+    gap = charts.GAP
     assert made.shape == (2 * 80 + 3 * gap, 2 * 80 + 3 * gap, 3)
     assert made.dtype == np.float32
     found = {}
@@ -55,12 +58,12 @@ def test_sheet_places_pictures_in_square_cells():
 
 def test_sheet_labels_columns_and_rows():
     picture = flat(40, 40, 1, 1, 1)
-    plain = report.sheet([[picture, picture]], cell=140)
-    above = report.sheet([[picture, picture]], columns=["content", "result"], cell=140)
-    beside = report.sheet([[picture, picture]], names=["some recipe"], cell=140)
+    plain = charts.sheet([[picture, picture]], cell=140)
+    above = charts.sheet([[picture, picture]], columns=["content", "result"], cell=140)
+    beside = charts.sheet([[picture, picture]], names=["some recipe"], cell=140)
     assert above.shape[1] == plain.shape[1]
     assert beside.shape[0] == plain.shape[0]
-    band = above[: above.shape[0] - plain.shape[0] + report.GAP].min(2) < 0.5
+    band = above[: above.shape[0] - plain.shape[0] + charts.GAP].min(2) < 0.5
     half = band.shape[1] // 2
     assert band[:, :half].any()
     assert band[:, half:].any()
@@ -90,7 +93,7 @@ def test_curves_are_of_every_term_that_is_not_zero():
     for record in records:
         record["variation"] = 0.0
     records[3]["style/relu1_1"] = 0.0  # a gap, not an error
-    made = report.figure(records)
+    made = charts.figure(records)
     shown = lines(made)
     assert list(shown) == list(TERMS[:3])
     for name, (x, y) in shown.items():
@@ -106,30 +109,30 @@ def test_curves_are_of_every_term_that_is_not_zero():
 
 
 def test_curves_mark_the_sizes_of_the_ladder():
-    made = report.figure([{"ladder": [[32, 24, 60], [64, 48, 30], [128, 96, 80]]}, *log()])  # and stopped early
+    made = charts.figure([{"ladder": [[32, 24, 60], [64, 48, 30], [128, 96, 80]]}, *log()])  # and stopped early
     axes = made.axes[0]
     marks = [line.get_xdata()[0] for line in axes.get_lines() if line.get_label().startswith("_")]
     assert marks == [60, 90]
     assert {"32×24", "64×48"} <= {text.get_text() for text in axes.texts}
-    assert not report.figure(log()).axes[0].texts[len(TERMS) :]
+    assert not charts.figure(log()).axes[0].texts[len(TERMS) :]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 16, 40])
 def test_labels_of_curves_do_not_touch(count):
     """Even where all curves end in one point."""
     terms = [f"style/{i}" for i in range(count)]
-    [texts] = [report.figure([{"step": 5, **dict.fromkeys(terms, 2.0)}]).axes[0].texts]
+    [texts] = [charts.figure([{"step": 5, **dict.fromkeys(terms, 2.0)}]).axes[0].texts]
     places = sorted(text.xyann[1] for text in texts)
     assert len(places) == count
     assert -1e-9 <= places[0] <= places[-1] <= 1 + 1e-9
-    assert np.diff(places).min(initial=1) >= min(report.LABEL, 1 / max(1, count - 1)) - 1e-9
+    assert np.diff(places).min(initial=1) >= min(charts.LABEL, 1 / max(1, count - 1)) - 1e-9
 
 
 def test_labels_of_curves_stay_where_there_is_room():
-    texts = report.figure(log()).axes[0].texts
+    texts = charts.figure(log()).axes[0].texts
     heights = [text.xyann[1] for text in texts]
     assert heights == sorted(heights, reverse=True)
-    figure = report.figure(log())
+    figure = charts.figure(log())
     for text in figure.axes[0].texts:
         low, high = np.log(figure.axes[0].get_ylim())
         assert text.xyann[1] == pytest.approx((np.log(text.xy[1]) - low) / (high - low))
@@ -146,7 +149,7 @@ def test_labels_of_curves_stay_where_there_is_room():
     ],
 )
 def test_curves_are_a_picture(records):
-    made = report.curves(records)
+    made = charts.curves(records)
     assert made.ndim == 3
     assert made.shape[2] == 3
     assert made.shape[1] > made.shape[0] > 500
@@ -157,16 +160,16 @@ def test_curves_are_a_picture(records):
 
 def test_curves_of_nothing():
     with pytest.raises(ValueError, match=r"records must hold at least one step, got none: log a run with --log FILE"):
-        report.curves([{"ladder": [[32, 24, 60]]}])
+        charts.curves([{"ladder": [[32, 24, 60]]}])
 
 
 def test_curves_and_films_say_which_extra_they_need(monkeypatch, tmp_path):
     for module in ("matplotlib.figure", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=r"matplotlib must be installed, got none: pip install 'nst-jax\[plot\]'"):
-        report.curves(log())
+        charts.curves(log())
     with pytest.raises(ValueError, match=r"imageio_ffmpeg must be installed, got none: pip install 'nst-jax\[video\]'"):
-        report.animation(tmp_path / "run.mp4", [flat(16, 16, 0)])
+        charts.animation(tmp_path / "run.mp4", [flat(16, 16, 0)])
 
 
 # Animations
@@ -187,7 +190,7 @@ def shown(path):
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".WEBP"])
 def test_animation_has_one_size_its_time_and_holds_the_last(tmp_path, suffix):
-    report.animation(path := tmp_path / f"run{suffix}", FRAMES, seconds=2, hold=1)
+    charts.animation(path := tmp_path / f"run{suffix}", FRAMES, seconds=2, hold=1)
     pictures, durations = zip(*shown(path), strict=True)
     assert list(durations) == [500, 500, 500, 1500]
     for picture, frame in zip(pictures, FRAMES, strict=True):
@@ -198,14 +201,14 @@ def test_animation_has_one_size_its_time_and_holds_the_last(tmp_path, suffix):
 
 
 def test_animation_of_one_picture(tmp_path):
-    report.animation(tmp_path / "run.webp", iter(FRAMES[:1]))
+    charts.animation(tmp_path / "run.webp", iter(FRAMES[:1]))
     assert len(shown(tmp_path / "run.webp")) == 1
 
 
 def test_animation_as_a_film(tmp_path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     odd = [images.resize(frame, (25, 33)) for frame in FRAMES]
-    report.animation(tmp_path / "run.mp4", odd, seconds=1, hold=0.6)
+    charts.animation(tmp_path / "run.mp4", odd, seconds=1, hold=0.6)
     argv = [
         ffmpeg.get_ffmpeg_exe(),
         "-v",
@@ -220,7 +223,7 @@ def test_animation_as_a_film(tmp_path):
     ]
     raw = subprocess.run(argv, capture_output=True, check=True).stdout
     pictures = np.frombuffer(raw, np.uint8).reshape(-1, 24, 32, 3)  # edges are even now
-    assert len(pictures) == round(1.6 * report.FPS)
+    assert len(pictures) == round(1.6 * charts.FPS)
     assert pictures[0][..., 0].mean() > 180 > 60 > pictures[0][..., 2].mean()
     assert pictures[-1].min() > 220
 
@@ -228,14 +231,14 @@ def test_animation_as_a_film(tmp_path):
 def test_animations_that_cannot_be(tmp_path):
     said = r"suffix of an animation must be one of \.gif, \.webp, \.mp4, got '\.avi': \.webp is usual"
     with pytest.raises(ValueError, match=said):
-        report.animation(tmp_path / "run.avi", FRAMES)
+        charts.animation(tmp_path / "run.avi", FRAMES)
     with pytest.raises(ValueError, match="frames must hold at least one picture, got none"):
-        report.animation(tmp_path / "run.gif", [])
+        charts.animation(tmp_path / "run.gif", [])
 
 
 def test_address_is_the_picture():
     picture = drawn(0, 24, 32)
-    kind, _, data = report.address(picture).partition(",")
+    kind, _, data = charts.address(picture).partition(",")
     assert kind == "data:image/webp;base64"
     with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as im:
         np.testing.assert_allclose(np.asarray(im) / 255, picture, atol=0.35)
@@ -313,7 +316,7 @@ def test_report_is_four_files_beside_the_picture(made):
     assert sorted(os.listdir(made / "all" / "of it")) == sorted(page.FILES)
     assert images.load(made / HOSTILE["out"]).shape == (48, 64, 3)
     assert images.load(made / "all" / "of it" / page.CURVES).min() < 0.5
-    assert images.load(made / "all" / "of it" / page.SHEET).shape[1] == 3 * 400 + 4 * report.GAP
+    assert images.load(made / "all" / "of it" / page.SHEET).shape[1] == 3 * 400 + 4 * charts.GAP
 
 
 def test_report_shows_the_run_from_coarse_to_fine(made):
@@ -354,7 +357,7 @@ def test_page_shows_names_as_text(made):
 
 def test_page_says_what_made_the_picture(made):
     text = Page((made / "all" / "of it" / page.PAGE).read_text("utf-8")).text
-    record = runs.parsed(embedded.read(made / HOSTILE["out"]))
+    record = runs.parsed(metadata.read(made / HOSTILE["out"]))
     assert "gatys-notebook · 64×48 px · 30 steps in " in text
     assert "43×32: 10 steps, 64×48: 20 steps" in text
     for file in (record["inputs"][kind][0] for kind in ("content", "style")):

@@ -14,9 +14,13 @@ import pytest
 from PIL import Image
 
 import nst_jax
-from nst_jax import budget, cli, embedded, images, runs, samples, vgg19
+from nst_jax import cli
 from nst_jax.cli import follow
-from nst_jax.images import Extras
+from nst_jax.network import vgg19
+from nst_jax.orders import record as runs
+from nst_jax.painting import budget
+from nst_jax.pictures import images, metadata, samples
+from nst_jax.pictures.images import Extras
 
 FEW = ("--style-layers", "relu1_1:1,relu2_1:1", "--content-layers", "relu1_2:1")  # what is quick to compile
 BRIEF = ("--recipe", "gatys-notebook", "--ladder", "48", "--optimizer", "adam", *FEW, "--steps", "2")
@@ -124,8 +128,8 @@ def levels(path):
 def test_everything_that_made_a_picture_is_stored_in_it(paint, studio, suffix):
     flags = ("--seed", "7", "--strength", "0.4", "--init", "mix:0.25", "--keep", "clamped,best")
     path = paint(*flags, out=f"result{suffix}")
-    record = json.loads(embedded.read(path))
-    assert record == runs.parsed(embedded.read(path))
+    record = json.loads(metadata.read(path))
+    assert record == runs.parsed(metadata.read(path))
     assert record.keys() == runs.KEYS.keys()
     assert record["versions"]["nst_jax"] == nst_jax.__version__
     assert record["versions"]["jax"] == jax.__version__
@@ -155,7 +159,7 @@ def test_nothing_else_is_stored(paint, studio, tmp_path, suffix):
     path = paint(*flags, "--weights", studio / "narrow.h5", out=f"result{suffix}")
     words = {str(studio), str(tmp_path), "unusualfolder", str(pathlib.Path.home()), os.getcwd(), socket.gethostname()}
     words |= {getpass.getuser(), os.path.dirname(nst_jax.__file__)}
-    data, text = path.read_bytes(), embedded.read(path)
+    data, text = path.read_bytes(), metadata.read(path)
     for word in (word for word in words if len(word) > 1):
         assert word.encode() not in data
         assert not re.search(rf"\b{re.escape(word)}\b", text)
@@ -186,7 +190,7 @@ def test_records_are_bounded():
 
 
 def test_what_cannot_be_stored_is_refused_before_the_run(run, studio, tmp_path, monkeypatch):
-    monkeypatch.setattr("nst_jax.paint.frames", None)
+    monkeypatch.setattr("nst_jax.painting.painter.frames", None)
     out = tmp_path / "out.png"
     styles = ["night.png"] * 700
     code, _, err = run("stylize", "town.png", *styles, "-o", out, "--weights", "narrow.h5", *BRIEF)
@@ -217,7 +221,7 @@ def test_show_prints_it(paint, run):
         assert re.search(line, out)
     code, out, _ = run("show", path, "--json")
     assert code == 0
-    assert json.loads(out) == json.loads(embedded.read(path))
+    assert json.loads(out) == json.loads(metadata.read(path))
 
 
 def test_show_of_a_strangers_record_sends_nothing_to_the_terminal(forged, run):
@@ -249,7 +253,7 @@ def test_a_result_is_made_again_to_the_bit(paint, again):
     assert code == 0
     assert "changed" not in err
     np.testing.assert_array_equal(images.read(out).image, images.read(path).image)
-    assert embedded.read(out) == embedded.read(path)
+    assert metadata.read(out) == metadata.read(path)
     code, err, other = again(path, out="other.tif")
     assert code == 0
     np.testing.assert_array_equal(images.read(other).image, images.read(path).image)
@@ -273,7 +277,7 @@ def test_everything_at_once_is_made_again(paint, again):
     code, err, out = again(path, *files, "--palette", "bright.png", styles=styles)
     assert code == 0, err
     np.testing.assert_array_equal(levels(out), levels(path))
-    assert embedded.read(out) == embedded.read(path)
+    assert metadata.read(out) == metadata.read(path)
     moved = tuple("part.png" if f == "-" else "-" if f == "part.png" else f for f in files)
     code, err, _ = again(path, *moved, "--palette", "bright.png", styles=styles, out="b.png")
     assert (code, err) == (1, "nst-jax: style-mask must be the picture that was used, -, got another: part.png\n")
@@ -288,12 +292,12 @@ def test_a_plan_for_some_minutes_is_followed_again(paint, again, monkeypatch):
     monkeypatch.setattr(budget, "measured", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 48 / 64))
     more = ("--recipe", "gatys-notebook", "--ladder", "32,48", "--optimizer", "adam", *FEW)
     path = paint("--minutes", "0.35", more=more)
-    record = json.loads(embedded.read(path))
+    record = json.loads(metadata.read(path))
     monkeypatch.setattr(budget, "measured", None)  # nothing is timed again
     code, err, out = again(path)
     assert code == 0, err
     np.testing.assert_array_equal(levels(out), levels(path))
-    assert json.loads(embedded.read(out))["ladder"] == record["ladder"]
+    assert json.loads(metadata.read(out))["ladder"] == record["ladder"]
     assert len(record["ladder"]) == 2
 
 
@@ -304,7 +308,7 @@ def test_textures_and_reconstructions_are_made_again(run, again, tmp_path, name)
     code, err, out = again(path, styles=("town.png",))
     assert code == 0, err
     np.testing.assert_array_equal(levels(out), levels(path))
-    assert embedded.read(out) == embedded.read(path)
+    assert metadata.read(out) == metadata.read(path)
 
 
 def test_colours_alone_are_made_again(run, again, tmp_path):
@@ -313,7 +317,7 @@ def test_colours_alone_are_made_again(run, again, tmp_path):
     code, err, out = again(path, styles=("wave.png",))
     assert (code, err) == (0, "")
     np.testing.assert_array_equal(levels(out), levels(path))
-    assert embedded.read(out) == embedded.read(path)
+    assert metadata.read(out) == metadata.read(path)
 
 
 def test_metadata_are_kept_again_only_by_who_makes_it(run, studio, tmp_path, again):
@@ -324,7 +328,7 @@ def test_metadata_are_kept_again_only_by_who_makes_it(run, studio, tmp_path, aga
         im.save(content, exif=exif)
     argv = ("stylize", content, "wave.png", "-o", path, "--colour", "only", "--keep-metadata")
     assert run(*argv)[0] == 0
-    assert json.loads(embedded.read(path))["flags"]["keep-metadata"] == "yes"
+    assert json.loads(metadata.read(path))["flags"]["keep-metadata"] == "yes"
     code, err, out = again(path, content=content, styles=("wave.png",))
     assert (code, b"Ada" in out.read_bytes()) == (0, False)
     assert err == "changed:  profile and EXIF were kept, are left out: --keep-metadata keeps them\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_jax import samples
+from nst_jax.pictures import samples
 
 NAMES = [*samples.CONTENTS, *samples.STYLES]
 

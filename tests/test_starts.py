@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import starts, vgg19
+from nst_jax.network import vgg19
+from nst_jax.painting import starts
 
 KEY = jax.random.key(0)
 

@@ -10,23 +10,15 @@ import numpy as np
 import pytest
 
 import nst_jax
-from nst_jax import (
-    budget,
-    embedded,
-    grids,
-    images,
-    losses,
-    paint,
-    plans,
-    recipes,
-    runs,
-    samples,
-    sweep,
-    transfer,
-    vgg19,
-)
+from nst_jax import recipes
 from nst_jax.cli import values
-from nst_jax.losses import Region, Style
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.objective.losses import Region, Style
+from nst_jax.orders import record as runs
+from nst_jax.painting import budget, painter, transfer, vmapped
+from nst_jax.painting import memory as plans
+from nst_jax.pictures import images, metadata, samples, sheets
 
 QUICK = recipes.get("nst-jax")._replace(
     content={"relu2_1": 0.05},
@@ -43,12 +35,12 @@ def of(recipe, factors):
 
 def job(content, *styles, recipe=QUICK, **rest):
     regions = losses.everywhere(*styles)
-    return paint.Job(content, regions, recipe, content.shape[:2], **rest)
+    return painter.Job(content, regions, recipe, content.shape[:2], **rest)
 
 
 def last(params, jobs, **options):
     found = {}
-    for each in sweep.frames(params, jobs, every=10, **options):
+    for each in vmapped.frames(params, jobs, every=10, **options):
         found |= each
     return [found[n] for n in range(len(jobs))]
 
@@ -64,7 +56,7 @@ def programs():
 def test_a_sweep_of_eight_is_eight_single_runs_to_the_last_bit(narrow, town, night):
     """Coarse to fine, averaged Adam, Wasserstein: and one compilation of a step for each size."""
     before = programs()
-    pictures = sweep.sweep(town, night, recipes=of(QUICK, EIGHT), params=narrow)
+    pictures = vmapped.sweep(town, night, recipes=of(QUICK, EIGHT), params=narrow)
     assert programs() - before == 2
     assert pictures.shape == (8, *town.shape)
     for picture, recipe in zip(pictures, of(QUICK, EIGHT), strict=True):
@@ -76,10 +68,10 @@ def test_a_sweep_of_eight_is_eight_single_runs_to_the_last_bit(narrow, town, nig
 def test_batches_compile_once_whatever_the_number(narrow, town, night, compilations):
     """Five in chunks of two: the last is filled up; eight others after them compile nothing at all."""
     before = programs()
-    five = sweep.sweep(town, night, recipes=of(QUICK, EIGHT[:5]), params=narrow, chunk=2)
+    five = vmapped.sweep(town, night, recipes=of(QUICK, EIGHT[:5]), params=narrow, chunk=2)
     assert programs() - before == 2
     compilations.clear()
-    eight = sweep.sweep(town, night, recipes=of(QUICK.times(content=2.0), EIGHT), params=narrow, chunk=2)
+    eight = vmapped.sweep(town, night, recipes=of(QUICK.times(content=2.0), EIGHT), params=narrow, chunk=2)
     assert len(compilations) <= 1, "the stack of eight pictures"
     assert five.shape[0] == 5
     assert eight.shape[0] == 8
@@ -92,12 +84,12 @@ def test_gradients_of_a_batch_are_the_single_ones(distance, narrow, town, night)
     recipe = QUICK._replace(style_distance=distance)
     jobs = [job(town, night, recipe=r) for r in of(recipe, EIGHT)]
     argued, gradient = (
-        sweep._arguments(narrow, jobs, paint.loss(recipe)),
-        jax.value_and_grad(losses.objective(paint.loss(recipe))),
+        vmapped._arguments(narrow, jobs, painter.loss(recipe)),
+        jax.value_and_grad(losses.objective(painter.loss(recipe))),
     )
     args = [argued(town.shape[:2], n)[1] for n in range(8)]
-    axes, pictures = sweep.varying(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
-    many = jax.jit(sweep.mapped(gradient, axes))(pictures, *sweep.joined(args, axes))
+    axes, pictures = vmapped.varying(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
+    many = jax.jit(vmapped.mapped(gradient, axes))(pictures, *vmapped.joined(args, axes))
     single = jax.jit(gradient)
     for n, arg in enumerate(args):
         value, slope = single(pictures[n], *arg)
@@ -114,12 +106,12 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
         "contents": [job(each, night, recipe=recipe) for each in (town, town[::-1].copy())],
         "styles": [job(town, each, recipe=recipe) for each in (night, night[::-1].copy())],
         "starts": [job(town, night, recipe=recipe, start=each) for each in (town, None)],
-        "guides": [paint.Job(town, regions, recipe, (40, 48)) for regions in guided],
+        "guides": [painter.Job(town, regions, recipe, (40, 48)) for regions in guided],
     }
     for what, jobs in pairs.items():
         together = last(narrow, jobs, chunk=2)
         for one, frame in zip(jobs, together, strict=True):
-            *_, alone = paint.frames(narrow, one)
+            *_, alone = painter.frames(narrow, one)
             np.testing.assert_allclose(frame.image, alone.image, atol=2e-3, err_msg=what)
             assert frame.plan == alone.plan
             for name, value in alone.terms.items():
@@ -128,20 +120,20 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
 
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
-    made, part = [], sweep._part
-    monkeypatch.setattr(sweep, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
+    made, part = [], vmapped._part
+    monkeypatch.setattr(vmapped, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
     jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK, EIGHT)]
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["spatial"] * 2 + ["style"] * 2, "one of each for each size"
-    axes = sweep.varying(jobs)
+    axes = vmapped.varying(jobs)
     assert axes == (None, losses.Targets(losses.Spatial(None, None), None), losses.Weights(None, 0, None))
-    assert sweep.varying([job(town, night), job(night, night)])[1].spatial.content == 0
+    assert vmapped.varying([job(town, night), job(night, night)])[1].spatial.content == 0
 
 
 def test_a_judge_weighs_all_alike(narrow, town, night):
     jobs = [job(town, night, recipe=r._replace(schedule=recipes.once(2))) for r in of(QUICK, (1.0, 3.0))]
     frames = last(narrow, jobs)
-    judge = sweep.judge(narrow, [jobs[0], jobs[0]])
+    judge = vmapped.judge(narrow, [jobs[0], jobs[0]])
     for n, factor in enumerate((1.0, 3.0)):
         terms = judge(n, frames[n].image)
         assert float(terms["content/relu2_1"]) == float(frames[n].terms["content/relu2_1"])
@@ -161,24 +153,24 @@ def test_a_judge_weighs_all_alike(narrow, town, night):
 )
 def test_jobs_that_are_not_one_program(change, message, narrow, town, night):
     with pytest.raises(ValueError, match=message):
-        next(sweep.frames(narrow, [job(town, night), job(town, night)._replace(**change)]))
+        next(vmapped.frames(narrow, [job(town, night), job(town, night)._replace(**change)]))
 
 
 def test_no_jobs_at_all(narrow, town, night):
     with pytest.raises(ValueError, match="at least one, got none"):
-        sweep.sweep(town, night, recipes=[], params=narrow)
+        vmapped.sweep(town, night, recipes=[], params=narrow)
 
 
 def test_a_chunk_is_what_the_whole_memory_holds(bundled, monkeypatch):
-    whole = paint.Job(np.zeros((512, 512, 3)), (), QUICK, (512, 512))
-    assert sweep.fitting(bundled, whole, count=64) == 1, "on a CPU"
+    whole = painter.Job(np.zeros((512, 512, 3)), (), QUICK, (512, 512))
+    assert vmapped.fitting(bundled, whole, count=64) == 1, "on a CPU"
     monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(platform="gpu")])
 
     def fit(memory, count):
-        return sweep.fitting(bundled, whole, count=count, machine=plans.Machine(int(memory)))
+        return vmapped.fitting(bundled, whole, count=count, machine=plans.Machine(int(memory)))
 
     most = fit(24e9, 10_000)
-    load = paint.load(bundled, whole, (512, 512))
+    load = painter.load(bundled, whole, (512, 512))
     alone, more = plans.peak(plans.Plan(), load), plans.step(plans.Plan(), load) + load.held
     assert alone + (most - 1) * more <= 24e9 < alone + most * more
     assert fit(24e9, 4) == 4
@@ -292,7 +284,7 @@ def test_a_sweep_writes_pictures_a_sheet_a_plot_and_tables(swept, command, tmp_p
         )
     assert images.load(folder / "sheet.png").shape[1] > 900
     assert images.load(folder / "plot.png").shape[0] > 900
-    record = runs.parsed(embedded.read(folder / names[2]))
+    record = runs.parsed(metadata.read(folder / names[2]))
     assert record["flags"]["style-weight"] == "10.0"
     assert record["steps"] == 2
     argv = ("--content", "town.png", "--style", "night.png", "--weights", "narrow.h5", "-o", tmp_path / "again.png")
@@ -304,7 +296,7 @@ def test_a_sweep_of_some_minutes_says_the_steps_that_it_took(swept, command, tmp
     monkeypatch.setattr(budget, "measured", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 32 / 48))
     code, _, said, folder = swept("--strength", ".2,.8", "--minutes", "0.35")
     assert code == 0, said
-    record = runs.parsed(embedded.read(folder / "1-strength-0.2.png"))
+    record = runs.parsed(metadata.read(folder / "1-strength-0.2.png"))
     [[*_, steps]] = record["ladder"]
     assert (record["flags"]["ladder"], steps != 2) == (f"32:{steps}", True)
     argv = ("--content", "town.png", "--style", "night.png", "--weights", "narrow.h5", "-o", tmp_path / "again.png")
@@ -325,7 +317,7 @@ def test_axes_multiply_and_go_to_rows_and_columns(swept, studio):
         for weight in (1.0, 3.0)
     ]
     assert found[7]["picture"] == "8-content-tall-style-wave-tv-weight-3.png"
-    assert runs.parsed(embedded.read(folder / found[7]["picture"]))["inputs"]["content"][0]["name"] == "tall.png"
+    assert runs.parsed(metadata.read(folder / found[7]["picture"]))["inputs"]["content"][0]["name"] == "tall.png"
     lines = [json.loads(line) for line in (studio / "log.jsonl").read_text().splitlines()]
     assert "recipe" in lines[0]
     assert sorted({line["picture"] for line in lines[1:]}) == [row["picture"] for row in found]
@@ -348,7 +340,7 @@ def test_starts_seeds_masks_and_colours_are_flags_as_ever(swept, studio):
     pictures = [images.load(folder / row["picture"]) for row in found]
     assert float(abs(pictures[0] - pictures[1]).max()) > 0.01, "seeds"
     np.testing.assert_array_equal(pictures[2], pictures[3])
-    record = runs.parsed(embedded.read(folder / found[2]["picture"]))
+    record = runs.parsed(metadata.read(folder / found[2]["picture"]))
     assert record["flags"]["strength"] == "0.7"
     assert record["inputs"].keys() == {"content", "style", "mask", "init"}
     assert len(list(folder_of(studio).glob("*-steps/*.png"))) == 8
@@ -399,7 +391,7 @@ def test_a_folder_that_is_a_file(swept, tmp_path):
 
 
 def test_ctrl_c_saves_what_there_is(swept, monkeypatch):
-    frames = sweep.frames
+    frames = vmapped.frames
 
     def stopped(params, jobs, **options):
         yield from frames(params, jobs[:1], **options)
@@ -407,7 +399,7 @@ def test_ctrl_c_saves_what_there_is(swept, monkeypatch):
         yield {1: frame[0]}
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweep, "frames", stopped)
+    monkeypatch.setattr(vmapped, "frames", stopped)
     code, _, said, folder = swept("--strength", ".2,.4,.6")
     assert code == 130
     assert "nst-jax: stopped; 1 of 3 pictures are whole" in said
@@ -424,13 +416,13 @@ def test_ctrl_c_saves_what_there_is(swept, monkeypatch):
 
 
 def test_one_that_goes_wrong_does_not_stop_the_others(swept, monkeypatch):
-    frames = sweep.frames
+    frames = vmapped.frames
 
     def broken(params, jobs, **options):
         for found in frames(params, jobs, **options):
             yield {n: f._replace(terms={"variation": jnp.nan}) if n == 0 else f for n, f in found.items()}
 
-    monkeypatch.setattr(sweep, "frames", broken)
+    monkeypatch.setattr(vmapped, "frames", broken)
     code, _, said, folder = swept("--strength", ".2,.4")
     assert code == 1
     assert "nst-jax: 1-strength-0.2.png: loss must stay finite, got nan of variation at step 2" in said
@@ -441,7 +433,7 @@ def test_without_matplotlib_there_is_no_plot(swept, monkeypatch):
     def none(*_, **__):
         raise ValueError("matplotlib must be installed, got none: pip install 'nst-jax[plot]'")
 
-    monkeypatch.setattr(grids, "extra", none)
+    monkeypatch.setattr(sheets, "extra", none)
     code, _, said, folder = swept("--strength", ".2,.4")
     assert code == 0
     assert "plot:     left out: matplotlib must be installed" in said
@@ -458,7 +450,7 @@ def shades(count):
 
 def test_a_sheet_has_its_pictures_in_rows_and_columns():
     pictures = shades(6)
-    page = grids.sheet(pictures, {"content weight": ["1", "4"], "style weight": ["1", "2", "3"]})
+    page = sheets.sheet(pictures, {"content weight": ["1", "4"], "style weight": ["1", "2", "3"]})
     greys = [float(p.mean()) for p in pictures]
     places = [np.argwhere(np.abs(page - grey).max(-1) < 0.004).mean(0) for grey in greys]
     down, across = np.array(places).reshape(2, 3, 2)[..., 0], np.array(places).reshape(2, 3, 2)[..., 1]
@@ -469,36 +461,36 @@ def test_a_sheet_has_its_pictures_in_rows_and_columns():
 
 
 def test_a_long_axis_is_broken_and_a_missing_picture_leaves_its_place():
-    full = grids.sheet(shades(10), {"seed": [str(i) for i in range(10)]})
+    full = sheets.sheet(shades(10), {"seed": [str(i) for i in range(10)]})
     assert full.shape[0] > 500, "two rows of five"
-    gaps = grids.sheet([*shades(9), None], {"seed": [str(i) for i in range(10)]})
+    gaps = sheets.sheet([*shades(9), None], {"seed": [str(i) for i in range(10)]})
     assert gaps.shape == full.shape
     assert (gaps[-200:, -200:] > 0.95).mean() > 0.8
 
 
 def test_sixty_four_pictures_fit_a_page():
     labels = [f"{x:.4g}" for x in EIGHT]
-    page = grids.sheet(shades(64), {"tv weight": labels, "style weight": labels})
+    page = sheets.sheet(shades(64), {"tv weight": labels, "style weight": labels})
     assert page.shape[1] <= 2100
     with pytest.raises(ValueError, match="one for each place of the axes, got 63 for 8 × 8"):
-        grids.sheet(shades(63), {"tv weight": labels, "style weight": labels})
+        sheets.sheet(shades(63), {"tv weight": labels, "style weight": labels})
 
 
 def test_pictures_of_a_plot_keep_off_each_other():
     random = np.random.default_rng(0)
     points = random.uniform(200, 800, (20, 2))
     sizes, within = np.full((20, 2), 80.0), np.array([[0.0, 0.0], [1000.0, 1000.0]])
-    places = grids.spread(points, sizes, within)
+    places = sheets.spread(points, sizes, within)
     off = np.abs(places[:, None] - places[None]).max(-1) + 1e3 * np.eye(20)
     assert off.min() > 60, "of 80"
     assert (places >= 40).all()
     assert (places <= 960).all()
-    assert np.isfinite(grids.spread(np.full((3, 2), 500.0), np.full((3, 2), 80.0), within)).all()
+    assert np.isfinite(sheets.spread(np.full((3, 2), 500.0), np.full((3, 2), 80.0), within)).all()
 
 
 def test_a_plot_says_what_it_leaves_out():
-    points = [grids.Point(0.0 if i == 0 else 2.0**i, 3.0**-i, str(i), picture) for i, picture in enumerate(shades(4))]
-    whole, part = grids.plot(points[1:], title="strength"), grids.plot(points, title="strength")
+    points = [sheets.Point(0.0 if i == 0 else 2.0**i, 3.0**-i, str(i), picture) for i, picture in enumerate(shades(4))]
+    whole, part = sheets.plot(points[1:], title="strength"), sheets.plot(points, title="strength")
     assert whole.shape == part.shape == (1152, 1760, 3)
     assert float(abs(whole - part)[:120].max()) > 0.3
-    assert grids.plot(points[:1]).shape == whole.shape
+    assert sheets.plot(points[:1]).shape == whole.shape

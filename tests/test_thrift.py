@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import losses, paint, recipes, thrift, transfer
+from nst_jax import recipes
+from nst_jax.objective import losses
+from nst_jax.painting import painter as paint
+from nst_jax.painting import programs, transfer
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def test_steps_hold_less_and_are_the_same_to_the_last_bit(step):
 
 
 def test_a_program_inside_another_one():
-    program = thrift.Program(lambda n, x: n * x, static_argnums=0)
+    program = programs.Program(lambda n, x: n * x, static_argnums=0)
     assert program(3, 2.0) == 6
     assert jax.jit(lambda x: program(3, x) + 1)(2.0) == 7
     assert jax.grad(lambda x: program(3, x))(2.0) == 3
@@ -46,22 +49,22 @@ def test_a_program_inside_another_one():
 @pytest.fixture
 def anew():
     """What is known of this process's devices is asked again, before and after."""
-    thrift.options.cache_clear()
+    programs.options.cache_clear()
     yield
-    thrift.options.cache_clear()
+    programs.options.cache_clear()
 
 
 def test_what_xla_does_not_know_it_is_not_told(anew, monkeypatch):
-    assert thrift.options() == thrift.ORDER
-    thrift.options.cache_clear()
-    monkeypatch.setattr(thrift, "ORDER", {"xla_cpu_no_such_thing": "1"})
-    assert thrift.options() is None
-    assert thrift.Program(lambda x: x + 1)(1) == 2
+    assert programs.options() == programs.ORDER
+    programs.options.cache_clear()
+    monkeypatch.setattr(programs, "ORDER", {"xla_cpu_no_such_thing": "1"})
+    assert programs.options() is None
+    assert programs.Program(lambda x: x + 1)(1) == 2
 
 
 def test_other_devices_are_told_nothing(anew, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert thrift.options() is None
+    assert programs.options() is None
 
 
 RESIDENT = """

@@ -6,8 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import distances, losses, recipes, starts, tiles, transfer, vgg19
-from nst_jax.losses import Region, Style
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import distances, losses, tiles
+from nst_jax.objective.losses import Region, Style
+from nst_jax.painting import starts, transfer
 from nst_jax.recipes import Weights
 
 SHAPE = (421, 389)  # multiples of nothing

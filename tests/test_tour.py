@@ -8,7 +8,9 @@ import runpy
 
 import pytest
 
-from nst_jax import images, recipes, samples, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.pictures import images, samples
 
 ROOT = pathlib.Path(__file__).parents[1]
 TOUR = json.loads((ROOT / "scripts" / "tour.ipynb").read_text("utf-8"))

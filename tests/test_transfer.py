@@ -8,7 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from nst_jax import losses, recipes, transfer, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import transfer
 
 WEIGHTS = recipes.Weights({"relu2_2": 1.0}, {"relu1_1": 1e-2, "relu3_1": 1e-2}, 1.0)
 OPTIMIZERS = {"adam": transfer.adam(0.02), "lbfgs": transfer.lbfgs()}

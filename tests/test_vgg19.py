@@ -11,7 +11,7 @@ import pytest
 from conftest import network
 from jax import lax
 
-from nst_jax import convolutions, vgg19
+from nst_jax.network import convolutions, vgg19
 
 CONVS = (2, 2, 4, 4, 4)
 ALL = [

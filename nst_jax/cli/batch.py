@@ -51,13 +51,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run(args):
-    from nst_jax import fleet
+    from nst_jax.orders import lists
 
     many.refuse(args)
     args.share = args.share or devices.share()
-    entries = fleet.shared(fleet.read(args.jobs), *args.share)
+    entries = lists.shared(lists.read(args.jobs), *args.share)
     folder = stylize.made(pathlib.Path(args.output))
-    fleet.cleaned(folder, age=0 if args.share == (1, 1) else fleet.OLD)  # others may be writing there
+    lists.cleaned(folder, age=0 if args.share == (1, 1) else lists.OLD)  # others may be writing there
     batch, begun = Batch(args, folder, entries), time.perf_counter()
     batch.begin()
     try:
@@ -91,9 +91,9 @@ def parsed(entry, args, folder) -> argparse.Namespace:
 
 def fleet_files() -> tuple[str, ...]:
     """The flags of a job that name files, one or several."""
-    from nst_jax import fleet
+    from nst_jax.orders import lists
 
-    return fleet.FILES
+    return lists.FILES
 
 
 class Batch:
@@ -108,7 +108,7 @@ class Batch:
 
     def begin(self) -> None:
         """Load the network, and say what does the work."""
-        from nst_jax import vgg19
+        from nst_jax.network import vgg19
 
         self.params, self.network = vgg19.load(self.args.weights), many.network(self.args)
         count = max(1, len(self.entries))
@@ -118,7 +118,7 @@ class Batch:
 
     def take(self, entry) -> None:
         """Paint a job, or let it wait for others that are one program with it; if something is wrong, say so."""
-        from nst_jax import sweep
+        from nst_jax.painting import vmapped
 
         try:
             found = self.prepared(entry)
@@ -126,7 +126,7 @@ class Batch:
             return self.note(entry, "bad", reason=why(error))
         if found:
             params, item = found
-            key = tuple(str(of(item.job)) for of in sweep.ALIKE.values())
+            key = tuple(str(of(item.job)) for of in vmapped.ALIKE.values())
             _, group = self.waiting.setdefault(key, (params, []))
             group.append((entry, item))
             if len(group) >= self.size(params, item.job):
@@ -135,7 +135,7 @@ class Batch:
 
     def prepared(self, entry):
         """(the network that fits, a job's item); None if it is painted already."""
-        from nst_jax import fleet
+        from nst_jax.orders import lists
 
         if entry.trouble:
             raise ValueError(entry.trouble)
@@ -145,7 +145,7 @@ class Batch:
             many.refuse(args)
             recipe = settings.customised(args)
             known = control.files(args, recipe)
-            if os.path.exists(args.output) and (record := fleet.finished(args.output, self.asked(args, recipe, known))):
+            if os.path.exists(args.output) and (record := lists.finished(args.output, self.asked(args, recipe, known))):
                 self.already += 1
                 return self.note(entry, "done", steps=record["steps"], terms=record["terms"])
             return self.item(args, recipe, known)
@@ -165,14 +165,14 @@ class Batch:
 
     def size(self, params, job) -> int:
         """How many jobs like this one are painted at once."""
-        from nst_jax import sweep
+        from nst_jax.painting import vmapped
 
-        size = self.args.chunk or sweep.fitting(params, job, count=len(self.entries), machine=self.uses)
-        return sweep.rounded(size, len(self.entries), self.uses.mesh)
+        size = self.args.chunk or vmapped.fitting(params, job, count=len(self.entries), machine=self.uses)
+        return vmapped.rounded(size, len(self.entries), self.uses.mesh)
 
     def asked(self, args, recipe, known) -> dict[str, Any]:
         """What a job's record would say of what was asked for."""
-        from nst_jax import runs
+        from nst_jax.orders import record as runs
 
         found = {"recipe": recipe.name, "flags": settings.written(args), "network": self.network}
         return found | {"versions": runs.versions(), "inputs": {kind: runs.files(of) for kind, of in known.items()}}

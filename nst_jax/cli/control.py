@@ -50,7 +50,8 @@ class Sources(NamedTuple):
 
 def files(args, recipe) -> dict[str, list[str]]:
     """The files that a run reads, by what they are for."""
-    from nst_jax import colour, starts
+    from nst_jax.painting import starts
+    from nst_jax.pictures import colour
 
     start = [] if starts.named(recipe.start) else [recipe.start]
     palette = colour.parsed(args.colour)[1]
@@ -76,7 +77,7 @@ def check(args) -> None:
 @contextlib.contextmanager
 def fetched(args):
     """For a while, pictures that are named by addresses on the web are files, which the arguments name instead."""
-    from nst_jax import fetch
+    from nst_jax.network import fetch
 
     known: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="nst-jax-") as folder:
@@ -129,7 +130,7 @@ def _check_counts(args, count):
 
 def read(args, recipe, *, kept: dict | None = None) -> Sources:
     """The pictures of a run; those that are kept from another are not read again."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     known, kept = files(args, recipe), {} if kept is None else kept
 
@@ -156,8 +157,8 @@ def read(args, recipe, *, kept: dict | None = None) -> Sources:
 
 def job(args, recipe, sources: Sources):
     """(the job, a function that finishes its picture, what `images.save` writes besides)."""
-    from nst_jax import colour, images
-    from nst_jax import paint as painting
+    from nst_jax.painting import painter as painting
+    from nst_jax.pictures import colour, images
 
     content, alpha = ground(sources.content, args.alpha)
     recipe = suited(args, recipe, content.shape[:2])
@@ -184,7 +185,7 @@ def suited(args, recipe, shape):
 
 
 def _most(args) -> int:
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     return args.max_pixels or images.MAX_PIXELS
 
@@ -196,7 +197,7 @@ def _loudest(args) -> float:
 
 def check_shape(shape, args) -> None:
     """Raise now if a picture of this shape is too large for us, or is more than the file that it goes into can hold."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     (h, w), most = shape, _most(args)
     if h * w > most:
@@ -211,8 +212,8 @@ def check_shape(shape, args) -> None:
 
 def _check_styles(found, recipe, shape, most):
     """Raise now if a style would be enlarged beyond what a picture may hold."""
-    from nst_jax import images
-    from nst_jax import paint as painting
+    from nst_jax.painting import painter as painting
+    from nst_jax.pictures import images
 
     edge = images.EDGES[recipe.edge](*shape)
     for style in (style for region in found for style in region.styles):
@@ -225,7 +226,7 @@ def _check_styles(found, recipe, shape, most):
 
 def ground(picture, alpha: str):
     """(colour to paint, alpha or None): what is transparent is filled from nearby, or white."""
-    from nst_jax import regions
+    from nst_jax.pictures import masks as regions
 
     if picture.alpha is None:
         return picture.image, None
@@ -236,8 +237,9 @@ def ground(picture, alpha: str):
 
 def regions_of(args, sources: Sources, pictures, shape, alpha):
     """The styles and where each of them goes, over a content of this shape."""
-    from nst_jax import images, regions
-    from nst_jax.losses import Region
+    from nst_jax.objective.losses import Region
+    from nst_jax.pictures import images
+    from nst_jax.pictures import masks as regions
 
     styles = _styles(args, sources, pictures)
     whole = sources.content.image.shape[:2]
@@ -254,8 +256,8 @@ def regions_of(args, sources: Sources, pictures, shape, alpha):
 
 
 def _styles(args, sources, pictures):
-    from nst_jax import regions
-    from nst_jax.losses import Style
+    from nst_jax.objective.losses import Style
+    from nst_jax.pictures import masks as regions
 
     count = len(pictures)
     mix = args.style_mix if isinstance(args.style_mix, list) else [1.0] * count
@@ -273,13 +275,14 @@ def _styles(args, sources, pictures):
 
 def _guide(guide, whole, shape, name):
     """A guide over the whole content, cropped as the content is."""
-    from nst_jax import images, regions
+    from nst_jax.pictures import images
+    from nst_jax.pictures import masks as regions
 
     return images.crop(regions.checked(guide, whole, os.path.basename(name)), shape)
 
 
 def _guides(args, masks, whole, shape):
-    from nst_jax import regions
+    from nst_jax.pictures import masks as regions
 
     count = len(args.style)
     if args.style_mix == "ramp":
@@ -296,7 +299,9 @@ def _guides(args, masks, whole, shape):
 
 def _say_if_small(args, found, recipe, shape):
     """Say which regions are smaller than a position of the deepest layer: little of their style will be seen."""
-    from nst_jax import images, regions, vgg19
+    from nst_jax.network import vgg19
+    from nst_jax.pictures import images
+    from nst_jax.pictures import masks as regions
 
     deepest = max(map(vgg19.stride, recipe.style), default=1)
     meant = [weight == 0 for weight in args.mask_weights or [1.0] * len(found)]
@@ -310,11 +315,11 @@ def _say_if_small(args, found, recipe, shape):
 
 def extras(args, picture, alpha, shape):
     """What is written with the result: alpha, bits and, where asked for, the content's profile and EXIF."""
-    from nst_jax import deep, images
+    from nst_jax.pictures import formats, images
 
     kept = images.resize(images.crop(alpha, shape), shape).clip(0, 1) if alpha is not None else None
     if not args.keep_metadata:
         return images.Extras(alpha=kept, bits=args.bits)
-    if picture.profile and not deep.usable_profile(picture.profile):
+    if picture.profile and not formats.usable_profile(picture.profile):
         print("profile: the content's is not for RGB pictures, so the result is sRGB", file=sys.stderr)
     return images.Extras(alpha=kept, profile=picture.profile, exif=picture.exif, bits=args.bits)

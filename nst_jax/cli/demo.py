@@ -27,8 +27,9 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax import images, losses
-    from nst_jax import paint as painting
+    from nst_jax.objective import losses
+    from nst_jax.painting import painter as painting
+    from nst_jax.pictures import images
 
     content, style = _drawn(args.content, args.size), _drawn(args.style, args.size)
     folder = stylize.made(pathlib.Path(args.output))
@@ -45,7 +46,7 @@ def run(args):
 
 
 def _drawn(name, size):
-    from nst_jax import samples
+    from nst_jax.pictures import samples
 
     try:
         return samples.draw(name, size if isinstance(size, tuple) else (max(16, size * 3 // 4), size))

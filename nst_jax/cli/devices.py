@@ -104,10 +104,11 @@ def name(args) -> str:
 
 
 def _joined(args, work):
-    from nst_jax import mesh
+    from nst_jax.painting import devices
 
-    mesh.joined(coordinator=args.coordinator, processes=args.processes, process=args.process, heartbeat=args.heartbeat)
-    if not mesh.first():
+    asked = {"coordinator": args.coordinator, "processes": args.processes, "process": args.process}
+    devices.joined(**asked, heartbeat=args.heartbeat)
+    if not devices.first():
         args.log = args.report = args.save_every = None
     return work(args)
 
@@ -116,9 +117,9 @@ def first() -> bool:
     """Whether this process writes files and says how it goes."""
     if not launch.watched():
         return True
-    from nst_jax import mesh
+    from nst_jax.painting import devices
 
-    return mesh.first()
+    return devices.first()
 
 
 def accompanied(frames) -> int:
@@ -137,14 +138,14 @@ def used(args, height: int):
 
 def chosen(args, *, runs: int = 1, height: int | None = None):
     """The mesh that the flags ask for, or that fits; None for one device."""
-    from nst_jax import mesh
+    from nst_jax.painting import devices
 
     if "mesh" not in args:
         return None
     if runs < (data := (args.mesh or {}).get("data", 1)):
         got = f"got data={data}: write space={data * args.mesh.get('space', 1)}"
         raise argparse.ArgumentTypeError(f"--mesh must not spread more runs than there are, {runs}, {got}")
-    made = mesh.made(**args.mesh) if args.mesh else mesh.automatic(runs=runs, height=height)
+    made = devices.made(**args.mesh) if args.mesh else devices.automatic(runs=runs, height=height)
     return None if made.size == 1 else made
 
 

@@ -52,7 +52,7 @@ def _devices(args):
 def _weights(args):
     """Print which weights a run would use; what is wrong with them, or None."""
     try:
-        from nst_jax import vgg19
+        from nst_jax.network import vgg19
 
         vgg19.load(args.weights)
         said = vgg19.info(args.weights)

@@ -57,7 +57,8 @@ class Result(NamedTuple):
 
     def save(self, frame, shape, head) -> None:
         """Write a frame at the job's shape (one that was stopped may still be coarse), with everything that made it."""
-        from nst_jax import images, runs
+        from nst_jax.orders import record as runs
+        from nst_jax.pictures import images
 
         done = {"steps": frame.step, "terms": {name: float(value) for name, value in frame.terms.items()}}
         image = self.finish(np_image(images.resize(frame.image, shape)))
@@ -73,8 +74,10 @@ def np_image(image):
 
 def head(args, job, inputs, *, network=None, mesh=None) -> dict[str, Any]:
     """Everything that a result depends on, but for the files that it is made of only their names and digests."""
-    from nst_jax import paint, runs, vgg19
     from nst_jax.cli import settings
+    from nst_jax.network import vgg19
+    from nst_jax.orders import record as runs
+    from nst_jax.painting import painter
 
     said = network or vgg19.info(args.weights)
     return {
@@ -84,7 +87,7 @@ def head(args, job, inputs, *, network=None, mesh=None) -> dict[str, Any]:
         "recipe": job.recipe.name,
         "flags": settings.written(args),
         "settings": settings.described(job),
-        "ladder": [[w, h, stage.steps] for (h, w), stage in paint.stages(job)],
+        "ladder": [[w, h, stage.steps] for (h, w), stage in painter.stages(job)],
         "seed": args.seed,
         "inputs": {kind: runs.files(paths) for kind, paths in inputs.items()},
     }
@@ -125,7 +128,7 @@ def log(path, **head):
 
 def storing(folder: pathlib.Path | None, every: int | None, steps: int):
     """A function that stores a frame whose step is a multiple of `every`; nothing without a folder."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     def store(frame):
         if folder and every and frame.step % every == 0:

@@ -20,7 +20,7 @@ class Network(argparse.Action):
     def __call__(self, parser, namespace, value, option=None):
         setattr(namespace, self.dest, value or True)
         if "fast" in (value, self.const):
-            from nst_jax import vgg19
+            from nst_jax.network import vgg19
 
             namespace.weights = str(vgg19.fast_path())
 
@@ -56,7 +56,7 @@ def reading(path) -> None:
     """Read a network beside all else that is done until `network` is asked for it."""
     import concurrent.futures
 
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     reader = concurrent.futures.ThreadPoolExecutor(1)
     _READING[path] = reader.submit(vgg19.read, path)
@@ -67,7 +67,7 @@ def network(path):
     """The parameters of a network, read already or now."""
     import jax
 
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     begun = _READING.pop(path, None)
     return jax.device_put(begun.result() if begun else vgg19.read(path))
@@ -75,7 +75,7 @@ def network(path):
 
 def used(args):
     """What the flags say that a run may use; compiled programs are kept from now on, unless they say no."""
-    from nst_jax.plans import Machine
+    from nst_jax.painting.memory import Machine
 
     if not args.no_cache:
         keep_programs()
@@ -86,7 +86,7 @@ def keep_programs() -> None:
     """Keep compiled programs on disk, in a folder of our own that does not grow without end."""
     import jax
 
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     folder = pathlib.Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or vgg19.cache_path().parent / "compiled")
     try:
@@ -100,7 +100,7 @@ def keep_programs() -> None:
 
 def substitutes(params, recipe) -> str:
     """What a small network does in place of what the recipe asks for, in words; nothing where it has it all."""
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     if not vgg19.taps(params):
         return ""
@@ -112,9 +112,9 @@ def substitutes(params, recipe) -> str:
 
 def plans_of(params, job, machine) -> list[str]:
     """How each stage of a job is computed, in words."""
-    from nst_jax import paint
+    from nst_jax.painting import painter
 
-    return [str(paint.planned(params, job, shape, machine)) for shape, _ in paint.stages(job)]
+    return [str(painter.planned(params, job, shape, machine)) for shape, _ in painter.stages(job)]
 
 
 def told(frames):

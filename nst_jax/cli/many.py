@@ -68,12 +68,12 @@ def paint(params, items: list[Item], *, size: int | None, uses, record, show) ->
 
     `record` takes what a log does; `show` steps of all pictures together, and the terms of one.
     """
-    from nst_jax import sweep
+    from nst_jax.painting import vmapped
 
     watched: dict[int, Watch] = {}
     done, steps, every = 0, items[0].steps, follow.chunk(items[0].args.save_every)
     try:
-        for found in sweep.frames(params, [item.job for item in items], every=every, chunk=size, machine=uses):
+        for found in vmapped.frames(params, [item.job for item in items], every=every, chunk=size, machine=uses):
             for number, frame in found.items():
                 if number not in watched:
                     watched[number] = Watch(number, items[number], record)
@@ -90,10 +90,10 @@ def paint(params, items: list[Item], *, size: int | None, uses, record, show) ->
 
 def accompanied(params, items: list[Item], *, size: int | None, uses) -> int:
     """Go through the frames of items that another process shows and saves."""
-    from nst_jax import sweep
+    from nst_jax.painting import vmapped
 
     every = follow.chunk(items[0].args.save_every)
-    for _ in sweep.frames(params, [item.job for item in items], every=every, chunk=size, machine=uses):
+    for _ in vmapped.frames(params, [item.job for item in items], every=every, chunk=size, machine=uses):
         pass
     return 0
 
@@ -124,19 +124,19 @@ def plan(params, job, size: int, uses) -> list[str]:
 
 def network(args) -> dict[str, Any]:
     """What the weight file of these arguments says of itself."""
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     return vgg19.info(args.weights)
 
 
 def fitted(recipes, args, params):
     """(recipes, params, what was done): fitted to each other, a network without measurements measured once."""
-    from nst_jax import families, vgg19
+    from nst_jax.network import calibration, vgg19
 
-    known, have = vgg19.activations(args.weights), families.of(params)
+    known, have = vgg19.activations(args.weights), calibration.of(params)
     if known is None and any(recipe.family != have for recipe in recipes):
-        known = families.measured(params)
-    found = [families.fitted(recipe, params, activations=known) for recipe in recipes]
+        known = calibration.measured(params)
+    found = [calibration.fitted(recipe, params, activations=known) for recipe in recipes]
     return [recipe for recipe, _, _ in found], *found[0][1:]  # of one family, which `sweep.check` asks for
 
 

@@ -18,8 +18,10 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax import paint, plans, vgg19
     from nst_jax.cli import machine
+    from nst_jax.network import vgg19
+    from nst_jax.painting import memory as plans
+    from nst_jax.painting import painter
 
     args.style = args.style or [args.content]
     control.check(args)
@@ -29,14 +31,14 @@ def run(args):
     params = vgg19.load(args.weights)
     memory = uses.memory or plans.total()
     print(f"memory:   {plans.readable(memory)}" + (" (--max-memory)" if uses.memory else ", which the device has"))
-    for shape, stage in paint.stages(job):
-        load = paint.load(params, job, shape)
+    for shape, stage in painter.stages(job):
+        load = painter.load(params, job, shape)
         plan = plans.chosen(load, memory)
         size = f"{shape[1]}×{shape[0]}, {stage.steps} steps"
         print(
             f"{size:<24} {plans.readable(plans.peak(plan, load)):>8}   {plan}, {plans.cost(plan, load):.1f} × the work"
         )
-    largest = paint.load(params, job, job.shape)
+    largest = painter.load(params, job, job.shape)
     for plan in plans.candidates(largest):
         if plans.peak(plan, largest) > memory:
             print(f"{'too large:':<24} {plans.readable(plans.peak(plan, largest)):>8}   {plan}")

@@ -112,17 +112,17 @@ class Story(NamedTuple):
 
     def write(self, last) -> None:
         """Write what was asked for, if anything, about a run whose last frame is in its result's file."""
-        from nst_jax import images, report
+        from nst_jax.pictures import charts, images
 
         if not self.folder:
             return
         if self.records[-1].get("step") != last.step:  # it was stopped right there
             self.remember(last)
         painting = images.load(self.result.path, max_pixels=2**31)
-        images.save(self.folder / CURVES, report.curves(self.records))
+        images.save(self.folder / CURVES, charts.curves(self.records))
         images.save(self.folder / SHEET, self.sheet(painting))
         frames = [*self.finished(last.step, _small(painting, SMALL).shape), _small(painting, SMALL)]
-        report.animation(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
+        charts.animation(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
         self.folder.joinpath(PAGE).write_text(self.page(painting, self.folder), "utf-8", "replace")
         print(f"report:   {self.folder / PAGE}", file=sys.stderr)
 
@@ -133,17 +133,17 @@ class Story(NamedTuple):
 
     def sheet(self, painting):
         """Content, styles and result in a row: [h, w, 3]."""
-        from nst_jax import report
+        from nst_jax.pictures import charts
 
         shown = [source for source in self.used() if source.kind in ("content", "style")]
         kinds = [source.kind for source in shown]
         several = [f" {1 + kinds[:i].count(k)}" if kinds.count(k) > 1 else "" for i, k in enumerate(kinds)]
         names = [kind + number for kind, number in zip(kinds, several, strict=True)]
-        return report.sheet([[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400)
+        return charts.sheet([[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400)
 
     def finished(self, step, shape) -> Iterator:
         """The moments before a step as the result is: in its colours, this shape, over white."""
-        from nst_jax import images
+        from nst_jax.pictures import images
 
         alpha = self.result.extras.alpha
         for when, picture in self.moments.values():
@@ -153,12 +153,12 @@ class Story(NamedTuple):
 
     def page(self, painting, folder: pathlib.Path) -> str:
         """The whole of it as HTML that needs nothing else, with the pictures of this folder in it."""
-        from nst_jax import report
+        from nst_jax.pictures import charts
 
         head, last = self.records[0], self.records[-1]
         done = {"steps": last["step"], "terms": {name: value for name, value in last.items() if name != "step"}}
-        parts = [_figure(report.address(_small(painting, LARGE)), "hero")]
-        cards = [_figure(report.address(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
+        parts = [_figure(charts.address(_small(painting, LARGE)), "hero")]
+        cards = [_figure(charts.address(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
         parts += ["<h2>Made of</h2>", f'<div class="cards">{"".join(cards)}</div>']
         parts += ["<h2>On the way</h2>", _figure(_address(folder / RUN), "run")]
         parts += ["<h2>Losses</h2>", _figure(_address(folder / CURVES), "curves")]
@@ -178,7 +178,7 @@ class Story(NamedTuple):
 
     def command(self) -> str:
         """What paints the picture again, where its file holds its settings."""
-        from nst_jax import images
+        from nst_jax.pictures import images
 
         name, suffix = os.path.basename(self.result.path), os.path.splitext(self.result.path)[1]
         if "text" not in images.SUFFIXES[suffix.lower()].holds:
@@ -192,15 +192,15 @@ class Story(NamedTuple):
 def check(args) -> None:
     """Raise if a report is asked for and there is nothing to draw its curves with."""
     if args.report:
-        from nst_jax import report
+        from nst_jax.pictures import charts
 
-        report.check_plots()
+        charts.check_plots()
 
 
 def begun(args, result: follow.Result) -> Story:
     """The story of a run that begins; what a report would need and is not there is said now."""
-    from nst_jax import images
     from nst_jax.cli import stylize
+    from nst_jax.pictures import images
 
     story = Story(None, result, [], [], time.perf_counter(), [], {})
     if not args.report:
@@ -223,7 +223,7 @@ def files(args) -> list[str]:
 
 def _small(image, edge):
     """A picture whose long edge is at most this."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     scale = min(1, edge / max(image.shape[:2]))
     return images.resize(image, [max(1, round(n * scale)) for n in image.shape[:2]])

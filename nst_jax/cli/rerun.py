@@ -30,9 +30,10 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax import embedded, runs
+    from nst_jax.orders import record as runs
+    from nst_jax.pictures import metadata
 
-    record = runs.parsed(embedded.read(args.result), name=args.result)
+    record = runs.parsed(metadata.read(args.result), name=args.result)
     for path in (args.output, args.log):
         if path and os.path.realpath(path) == os.path.realpath(args.result):
             raise ValueError(f"output must not be the result itself, got {path!r}: choose another name")
@@ -50,8 +51,9 @@ def run(args):
 
 
 def _say_changes(record, args):
-    from nst_jax import runs, vgg19
     from nst_jax.cli import follow
+    from nst_jax.network import vgg19
+    from nst_jax.orders import record as runs
 
     now = {"versions": runs.versions(), "device": follow.device(), "network": vgg19.info(args.weights)}
     for change in runs.changes(record, now):
@@ -62,7 +64,8 @@ def _say_changes(record, args):
 
 def again(record, args, given) -> argparse.Namespace:
     """The arguments of `stylize` that made a record, parsed as if they had been typed."""
-    from nst_jax import cli, runs
+    from nst_jax import cli
+    from nst_jax.orders import record as runs
 
     flags = runs.flags(record)
     if ("--colour=palette" in flags) != bool(given["palette"]):

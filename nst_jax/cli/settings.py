@@ -129,16 +129,17 @@ def _optimized(recipe, args):
 
 def written(args) -> dict[str, str]:
     """The flags that say what a picture is, as they would be typed: what a record keeps of a command."""
-    from nst_jax import runs, starts
+    from nst_jax.orders import record
+    from nst_jax.painting import starts
 
     found = {}
-    for flag in runs.FLAGS:
+    for flag in record.FLAGS:
         value = getattr(args, flag.replace("-", "_"), None)
         if value is not None and value is not False and not (flag == "init" and not starts.named(value)):
             found[flag] = typed(flag, value)
     if found.get("colour", "").startswith("palette:"):
         found["colour"] = "palette"  # its file is given anew
-    return {flag: found[flag] for flag in runs.FLAGS if flag in found}
+    return {flag: found[flag] for flag in record.FLAGS if flag in found}
 
 
 def typed(flag: str, value) -> str:
@@ -170,6 +171,6 @@ def described(job) -> dict:
 
 
 def _is_word(start):
-    from nst_jax import starts
+    from nst_jax.painting import starts
 
     return starts.named(start)

@@ -12,9 +12,10 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax import embedded, runs
+    from nst_jax.orders import record as runs
+    from nst_jax.pictures import metadata
 
-    record = runs.parsed(embedded.read(args.result), name=args.result)
+    record = runs.parsed(metadata.read(args.result), name=args.result)
     print(json.dumps(record, indent=1) if args.json else described(record))
 
 

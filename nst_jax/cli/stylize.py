@@ -76,7 +76,8 @@ def done(args, recipe) -> int:
 
 def recoloured(args, recipe, sources, known) -> int:
     """The photograph in the styles' colours; nothing is painted."""
-    from nst_jax import colour, images, runs
+    from nst_jax.orders import record as runs
+    from nst_jax.pictures import colour, images
 
     content, alpha = control.ground(sources.content, args.alpha)
     styles = [control.ground(style, "stylise")[0] for style in sources.styles]
@@ -105,7 +106,7 @@ def steps_folder(args, recipe) -> pathlib.Path | None:
 
 def made(folder: pathlib.Path) -> pathlib.Path:
     """This folder, there and writable."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,7 @@ def check_apart(args, recipe, needed, folder, *, more=()):
 
 def say_scaling(job):
     """Say which pictures a run enlarges."""
-    from nst_jax import paint as painting
+    from nst_jax.painting import painter as painting
 
     _, regions = painting.at(job, job.shape)
     painted = any(job.recipe.weights(job.shape).content.values())
@@ -147,11 +148,13 @@ def say_scaling(job):
 
 def paint(args, job, result: follow.Result, *, folder=None) -> int:
     """Do a job, follow it, and save what comes out."""
-    from nst_jax import families, relay, runs, vgg19
-    from nst_jax import paint as painting
+    from nst_jax.network import calibration, vgg19
+    from nst_jax.orders import record as runs
+    from nst_jax.painting import painter as painting
+    from nst_jax.painting import relay
 
     begun, story, uses = time.perf_counter(), report.begun(args, result), devices.used(args, job.shape[0])
-    recipe, params, fitted = families.fitted(
+    recipe, params, fitted = calibration.fitted(
         job.recipe, machine.network(args.weights), activations=vgg19.activations(args.weights)
     )
     job = job._replace(recipe=recipe)
@@ -180,7 +183,8 @@ def paint(args, job, result: follow.Result, *, folder=None) -> int:
 
 def legs(args, params, job) -> list:
     """The parts of a run, each with its network: one, or the fast network's and then the exact one's."""
-    from nst_jax import families, relay, vgg19
+    from nst_jax.network import calibration, vgg19
+    from nst_jax.painting import relay
 
     last = getattr(args, "fast_first", None)
     if not last:
@@ -189,14 +193,15 @@ def legs(args, params, job) -> list:
         got = f"got {job.recipe.name}: choose another"
         raise ValueError(f"--fast-first must go with a recipe for filters as they are, {got}")
     fast, (before, after) = vgg19.load(vgg19.fast_path()), relay.split(job, last)
-    if (family := families.of(params)) != families.of(fast):  # the weights fit one of them only
+    if (family := calibration.of(params)) != calibration.of(fast):  # the weights fit one of them only
         raise ValueError(f"--fast-first must go with a network of the caffe family, got {family}: leave --weights")
     return [relay.Leg(fast, before), relay.Leg(params, after)]
 
 
 def planned(params, job, minutes):
     """The job with the steps that fit into the time left, which are said."""
-    from nst_jax import budget, recipes
+    from nst_jax import recipes
+    from nst_jax.painting import budget
 
     begun = time.perf_counter()
     cost = budget.measured(params, job)

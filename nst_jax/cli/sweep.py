@@ -137,8 +137,9 @@ class Plan(NamedTuple):
 
 def planned(args, swept: list[Point]) -> Plan:
     """The plan of a sweep; what is wrong with it is raised here, before anything is written."""
-    from nst_jax import paint as painting
-    from nst_jax import sweep, vgg19
+    from nst_jax.network import vgg19
+    from nst_jax.painting import painter as painting
+    from nst_jax.painting import vmapped
 
     report.check(args)
     begun, made = time.perf_counter(), sources(swept)
@@ -152,22 +153,22 @@ def planned(args, swept: list[Point]) -> Plan:
     jobs, plain = (
         [j._replace(recipe=r) for j, r in zip(jobs, rs, strict=True)] for rs in (recipes[:count], recipes[count:])
     )
-    sweep.check(jobs)
+    vmapped.check(jobs)
     uses = machine.used(args)._replace(mesh=devices.chosen(args, runs=count, height=jobs[0].shape[0]))
-    size = args.chunk or sweep.fitting(params, jobs[0], count=count, machine=uses)
-    size = sweep.rounded(size, count, uses.mesh)
+    size = args.chunk or vmapped.fitting(params, jobs[0], count=count, machine=uses)
+    size = vmapped.rounded(size, count, uses.mesh)
     if args.minutes:
         for point, job in zip(swept, jobs, strict=True):
             settings.fixed(point.args, painting.stages(job))
     items = itemised(swept, made, jobs, many.plan(params, jobs[0], size, uses))
     follow.say(items[0].head, told)
     print(f"sweep:    {count} pictures, {many.said(size, count)}", file=sys.stderr)
-    return Plan(params, items, size, uses, sweep.judge(params, plain))
+    return Plan(params, items, size, uses, vmapped.judge(params, plain))
 
 
 def itemised(swept, made, jobs, plan) -> list[many.Item]:
     """Each picture with the record that it will hold, checked now and not after the run."""
-    from nst_jax import runs
+    from nst_jax.orders import record as runs
 
     network, items = many.network(swept[0].args), []
     for point, (_, finish, extras, known), job in zip(swept, made, jobs, strict=True):
@@ -220,7 +221,7 @@ def plain(value):
 
 def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
     """The tables, the sheet and, where matplotlib is installed, the plot of the pictures that there are."""
-    from nst_jax import grids, images
+    from nst_jax.pictures import images, sheets
 
     folder, ordered = pathlib.Path(args.output), dict(sorted(rows.items()))
     many.write(folder / TABLE, many.table(list(ordered.values())))
@@ -229,12 +230,12 @@ def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
         name.replace("_", " "): list(dict.fromkeys(word(point.own[name]) for point in swept)) for name in swept[0].own
     }
     pictures = {
-        n: images.load(folder / each["picture"], size=grids.LARGEST, max_pixels=2**31) for n, each in rows.items()
+        n: images.load(folder / each["picture"], size=sheets.LARGEST, max_pixels=2**31) for n, each in rows.items()
     }
-    images.save(folder / SHEET, grids.sheet([pictures.get(n) for n in range(len(swept))], axes))
+    images.save(folder / SHEET, sheets.sheet([pictures.get(n) for n in range(len(swept))], axes))
     *_, last = axes.values()
     found = [
-        grids.Point(
+        sheets.Point(
             each["content_loss"],
             each["style_loss"],
             ", ".join(map(word, swept[n].own.values())),
@@ -244,6 +245,6 @@ def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
         for n, each in ordered.items()
     ]
     try:
-        images.save(folder / PLOT, grids.plot(found, title=" and ".join(axes)))
+        images.save(folder / PLOT, sheets.plot(found, title=" and ".join(axes)))
     except ValueError as error:
         print(f"plot:     left out: {error}", file=sys.stderr)

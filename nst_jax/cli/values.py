@@ -63,7 +63,7 @@ def size(text: str) -> int | tuple[int, int]:
 
 def layers(text: str) -> dict[str, float | None]:
     """`relu4_2,relu5_2:0.5`: layers, each with its weight or None."""
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     found: dict[str, float | None] = {}
     for part in text.split(","):
@@ -78,7 +78,7 @@ def layers(text: str) -> dict[str, float | None]:
 
 def output(text: str) -> str:
     """A picture file that can be written."""
-    from nst_jax import images
+    from nst_jax.pictures import images
 
     with _refused():
         images.check_writable(text)
@@ -222,7 +222,7 @@ def bits(text: str) -> int:
 
 def colour(text: str) -> str:
     """A mode of colours."""
-    from nst_jax import colour
+    from nst_jax.pictures import colour
 
     with _refused():
         colour.parsed(text)
@@ -231,7 +231,7 @@ def colour(text: str) -> str:
 
 def start(text: str) -> str:
     """A start's words, or a picture file."""
-    from nst_jax import starts
+    from nst_jax.painting import starts
 
     if not starts.named(text) and os.path.isfile(text):
         return text

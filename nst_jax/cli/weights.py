@@ -27,7 +27,7 @@ def run(args) -> None:
 
 
 def _fetch(args):
-    from nst_jax import fetch
+    from nst_jax.network import fetch
 
     with _bar() as progress:
         said = fetch.vgg19_weights(progress=progress)
@@ -35,7 +35,7 @@ def _fetch(args):
 
 
 def _convert(args):
-    from nst_jax import convert, vgg19
+    from nst_jax.network import convert, vgg19
 
     out = args.out
     if out is None:
@@ -45,7 +45,7 @@ def _convert(args):
 
 
 def _report(said):
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     print(f"wrote {said['path']}")
     _attributes(said)
@@ -55,7 +55,7 @@ def _report(said):
 
 
 def _info(args):
-    from nst_jax import vgg19
+    from nst_jax.network import vgg19
 
     named = os.environ.get("NST_JAX_WEIGHTS")
     used = vgg19.find(args.weights)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from benchmarks import cases, timing
 
-from nst_jax import sweep, transfer
+from nst_jax.painting import transfer, vmapped
 
 FACTORS = (0.1, 1.0, 10.0, 100.0)
 
@@ -15,10 +15,10 @@ def row(args, size: int) -> timing.Result:
     known = cases.case(size, args.weights)
     params, targets, weights = known.rest
     each = [weights._replace(style={k: x * w for k, w in weights.style.items()}) for x in FACTORS]
-    axes = sweep.Arguments(None, None, weights._replace(content=None, style=0, variation=None))
-    several = sweep.joined([sweep.Arguments(params, targets, one) for one in each], axes)
-    step, start = sweep.mapped(known.painter.step, axes), known.painter.init(known.start)
-    starts = sweep.joined([start] * len(FACTORS), 0)
+    axes = vmapped.Arguments(None, None, weights._replace(content=None, style=0, variation=None))
+    several = vmapped.joined([vmapped.Arguments(params, targets, one) for one in each], axes)
+    step, start = vmapped.mapped(known.painter.step, axes), known.painter.init(known.start)
+    starts = vmapped.joined([start] * len(FACTORS), 0)
 
     def last(step, state, *rest):
         *_, (_, state, _) = transfer.frames(step, state, *rest, num_steps=args.steps, every=args.steps)

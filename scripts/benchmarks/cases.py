@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nst_jax import losses, paint, recipes, samples, transfer, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import painter as paint
+from nst_jax.painting import transfer
+from nst_jax.pictures import samples
 
 RECIPE = recipes.get("gatys-notebook")._replace(
     optimizer="adam", settings={"learning_rate": 0.02}, keep=("clamped",), pool="max"

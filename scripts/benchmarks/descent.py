@@ -8,7 +8,11 @@ import jax
 import jax.numpy as jnp
 from benchmarks import cases, timing
 
-from nst_jax import families, losses, paint, recipes, transfer, vgg19
+from nst_jax import recipes
+from nst_jax.network import calibration, vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import painter as paint
+from nst_jax.painting import transfer
 
 
 class Run(NamedTuple):
@@ -90,7 +94,7 @@ def _way(args, size, recipe):
 def recipe(args, size: int) -> timing.Result:
     """A whole recipe, coarse to fine, after a run of it that compiles."""
     known = recipes.get(args.recipe)._replace(edge="long")
-    fitted, params, _ = families.fitted(
+    fitted, params, _ = calibration.fitted(
         known if args.of_steps is None else known.of_steps(args.of_steps), vgg19.load(args.weights)
     )
     content, style, _ = cases.pictures(size)

@@ -39,7 +39,8 @@ def _scene(folder, size):
     """Pictures and weights, for who knows nothing of ours."""
     import numpy as np
 
-    from nst_jax import recipes, samples
+    from nst_jax import recipes
+    from nst_jax.pictures import samples
 
     weights = recipes.get("gatys-notebook").weights((size, size))
     known = {name: {layer: float(w) for layer, w in getattr(weights, name).items()} for name in ("content", "style")}
@@ -63,13 +64,16 @@ def ours(size, steps, weights, folder):
     import numpy as np
     from benchmarks import cases
 
-    from nst_jax import losses, paint, recipes, vgg19
+    from nst_jax import recipes
+    from nst_jax.network import vgg19
+    from nst_jax.objective import losses
+    from nst_jax.painting import painter
 
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))
     recipe = cases.RECIPE._replace(schedule=recipes.once(1000), edge="long")  # as of a run of usual length
-    job = paint.Job(content, losses.everywhere(style), recipe, (size, size))
-    jax.block_until_ready(next(paint.frames(vgg19.load(weights), job, every=steps)).image)
+    job = painter.Job(content, losses.everywhere(style), recipe, (size, size))
+    jax.block_until_ready(next(painter.frames(vgg19.load(weights), job, every=steps)).image)
     said = jax.devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in said:
         return said["peak_bytes_in_use"] / 2**20, "device"

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 import optax
 from benchmarks import cases, timing
 
-from nst_jax import losses, paint, transfer, vgg19
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import painter as paint
+from nst_jax.painting import transfer
 
 LOOP = 4  # steps of a turn that is timed
 SOONER = 5  # of a plain run's steps one in so many is a second mark

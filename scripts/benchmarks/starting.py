@@ -10,7 +10,8 @@ import time
 
 from benchmarks import timing
 
-from nst_jax import images, recipes, samples
+from nst_jax import recipes
+from nst_jax.pictures import images, samples
 
 
 def row(args, size: int) -> timing.Result:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from benchmarks import cases, timing
 
-from nst_jax import tiles
+from nst_jax.objective import tiles
 
 
 def step(args, size: int) -> timing.Result:

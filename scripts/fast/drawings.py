@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw
 
-from nst_jax import samples
+from nst_jax.pictures import samples
 
 SAMPLES = ("landscape", "mosaic", "pointillism", "watercolour", "stained_glass")  # the others are what we judge by
 

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from fast import teacher
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 WIDTHS = ((16,), (64,), (128, 96), (176, 176), (256,))  # of each convolution, block by block
 TAPS = {  # by layer of the teacher's, of which maps it is made

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 STRIDES = {"relu2_1": 2, "relu3_1": 2, "relu4_1": 1, "relu4_2": 1, "relu5_1": 1}  # of kept positions: one in four does
 FIRST = 4  # relu1_1 is kept nowhere, but compared at every fourth position along each axis

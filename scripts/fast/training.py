@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from fast import pictures, student, teacher, visited
 
-from nst_jax import vgg19
+from nst_jax.network import vgg19
 
 VISITED = 0.5  # the share of a batch from pictures that optimisations passed through, once there are any
 ROUND = 200  # steps

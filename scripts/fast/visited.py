@@ -11,7 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from fast import pictures
 
-from nst_jax import losses, recipes, transfer, vgg19
+from nst_jax import recipes
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.painting import transfer
 
 STEPS = (5, 11, 19, 30, 44, 62, 85, 115, 155, 200)  # at which a picture is taken
 AT_ONCE = 2  # transfers in one program: more do not fit a core's cache

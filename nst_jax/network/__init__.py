@@ -1,0 +1,1 @@
+"""VGG19: from a picture to its maps, and the files of its weights."""

@@ -1,0 +1,1 @@
+"""What is minimised: functions of sums over the positions of maps."""

@@ -1,0 +1,189 @@
+"""Losses of a picture: functions of sums over its positions.
+
+    image -> maps -> Summary (sums) -> terms {name: scalar} -> their sum
+
+The Summary of an image is the sum of the Summaries of its parts, so that a loss is the same whether the image is taken
+whole, in windows or spread over devices. Images are [h, w, 3] in [0, 1]; a map is [h', w', c]; r counts regions.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from nst_jax.network import vgg19
+from nst_jax.objective.distances import CONTENTS as CONTENTS
+from nst_jax.objective.distances import SQUARES, Errors, Moments, errors, moments, normalised
+from nst_jax.objective.distances import STYLES as STYLES
+from nst_jax.objective.distances import VARIATIONS as VARIATIONS
+from nst_jax.objective.distances import Variation as Variation
+from nst_jax.objective.distances import gram as gram
+from nst_jax.objective.distances import squared as squared
+from nst_jax.recipes import Weights as Weights
+
+
+class Style(NamedTuple):
+    """A painting, its share in a region's blend, which part of it counts: guide [h, w] in [0, 1], None for all.
+
+    `scale` is how large its strokes are to be, relative to the picture's; whoever sizes pictures sees to it (`paint`).
+    """
+
+    image: Any
+    weight: Any = 1.0
+    guide: Any = None
+    scale: Any = 1.0
+
+
+class Region(NamedTuple):
+    """The styles of one part of the picture: guide [h, w] in [0, 1], None for everywhere."""
+
+    styles: tuple[Style, ...]
+    guide: Any = None
+
+
+class Summary(NamedTuple):
+    """Everything that a loss depends on, as sums over positions."""
+
+    content: dict[str, Errors]
+    style: dict[str, Moments]
+    variation: Array  # [k], of the kind of variation's own making
+
+
+class Guides(NamedTuple):
+    """How much each position counts: {layer: [h', w']}, {layer: [r, h', w']}, [h, w]; None for all alike."""
+
+    content: dict[str, Array] | None = None
+    style: dict[str, Array] | None = None
+    variation: Array | None = None
+
+
+class Spatial(NamedTuple):
+    """The part of the targets that lies over the picture, and is cut and spread with it."""
+
+    content: dict[str, Array]
+    guides: Guides
+
+
+class Targets(NamedTuple):
+    """What to paint: the content picture's maps, and each region's moments [r, …], divided by their count."""
+
+    spatial: Spatial
+    style: dict[str, Moments]
+
+
+class Loss(NamedTuple):
+    """Three pure functions; network, distances and kind of variation are bound in them."""
+
+    prepare: Callable[..., Targets]  # (params, picture, regions, weights)
+    summarise: Callable[..., Summary]  # (params, image, spatial, weights)
+    terms: Callable[..., dict[str, Array]]  # (summary, targets, weights)
+
+
+def everywhere(*images) -> tuple[Region]:
+    """One region, the whole picture, painted after one or several styles in equal parts."""
+    return (Region(tuple(Style(image) for image in images)),)
+
+
+def mixed(each: Sequence, weights: Sequence):
+    """Moments of a mixture of normalised ones: of raw moments, so that it is what a mixed picture would have."""
+    share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
+    share = share / share.sum()
+    return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *each)
+
+
+def shrunk(guide, layer: str) -> Array:
+    """A guide at a layer's size, averaged as pooling shrinks: [..., h, w] -> [..., h', w']."""
+    k = vgg19.stride(layer)
+    h, w = guide.shape[-2] // k, guide.shape[-1] // k
+    return guide[..., : h * k, : w * k].reshape(*guide.shape[:-2], h, k, w, k).mean((-3, -1))
+
+
+# The loss
+
+
+@functools.cache
+def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUARES) -> Loss:
+    """The loss of a network's maps under these distances. Equal arguments give the same functions, compiled once."""
+    return Loss(
+        functools.partial(_prepare, network),
+        functools.partial(_summarise, network, variation),
+        functools.partial(_terms, content, style, variation),
+    )
+
+
+@functools.cache
+def objective(loss: Loss) -> Callable[..., Array]:
+    """What a solver minimises: (image, params, targets, weights) -> scalar, the sum of the loss's terms."""
+
+    def value(image, params, targets, weights):
+        summary = loss.summarise(params, image, targets.spatial, weights)
+        return sum(loss.terms(summary, targets, weights).values(), jnp.zeros(()))
+
+    return value
+
+
+def _prepare(network, params, picture, regions, weights) -> Targets:
+    picture = jnp.asarray(picture)
+    spatial = Spatial(network(params, picture, weights.content), guides(regions, picture.shape[:2], weights.style))
+    return Targets(spatial, blended(regions, lambda style: measured(network, params, style, weights.style)))
+
+
+def blended(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
+    """What each region is painted after: the mixtures of its styles' normalised moments, {layer: [r, …]}."""
+    if not regions:
+        return {}
+    each = [mixed([*map(measure, r.styles)], [style.weight for style in r.styles]) for r in regions]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
+
+
+def measured(network, params, style: Style, layers) -> dict[str, Moments]:
+    """The normalised moments of a painting at these layers."""
+    guide = None if style.guide is None else jnp.asarray(style.guide)[None]
+    maps = network(params, jnp.asarray(style.image), layers)
+    return {layer: normalised(moments(f, None if guide is None else shrunk(guide, layer))) for layer, f in maps.items()}
+
+
+def summed(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
+    """`measured`, by a loss's `summarise`, which may never hold a whole map; only the layers' names count."""
+    known = None if style.guide is None else jnp.asarray(style.guide)[None]
+    over = Guides() if known is None else Guides(style={layer: shrunk(known, layer) for layer in layers})
+    summary = summarise(params, jnp.asarray(style.image), Spatial({}, over), Weights({}, layers))
+    return {layer: normalised(m) for layer, m in summary.style.items()}
+
+
+def guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
+    """How much each position of these layers counts for each region."""
+    if all(region.guide is None for region in regions):
+        return Guides()
+    whole = jnp.stack([jnp.ones(shape) if r.guide is None else jnp.asarray(r.guide) for r in regions])
+    return Guides(style={layer: shrunk(whole, layer) for layer in layers})
+
+
+def _summarise(network, variation, params, image, spatial, weights) -> Summary:
+    maps = network(params, image, (*weights.content, *weights.style))
+    content, style, over = spatial.guides.content or {}, spatial.guides.style or {}, spatial.guides.variation
+    rough = variation.local(image)  # [h, w, k]
+    return Summary(
+        {layer: errors(maps[layer], spatial.content[layer], content.get(layer)) for layer in weights.content},
+        {layer: moments(maps[layer], style.get(layer)) for layer in weights.style},
+        (rough if over is None else rough * over[:, :, None]).sum((0, 1)),
+    )
+
+
+def _terms(content, style, variation, summary, targets, weights) -> dict[str, Array]:
+    guides = targets.spatial.guides.style
+
+    def styled(layer):
+        m = summary.style[layer]
+        area = m.count if guides is None else math.prod(guides[layer].shape[1:])
+        return (m.count / area * style(normalised(m), targets.style[layer])).sum()  # a region counts by its share
+
+    return (
+        {f"content/{layer}": w * content(summary.content[layer]) for layer, w in weights.content.items()}
+        | {f"style/{layer}": w * styled(layer) for layer, w in weights.style.items()}
+        | {"variation": weights.variation * variation.total(summary.variation)}
+    )

@@ -1,0 +1,1 @@
+"""What is asked for, as data; carried out and recorded."""

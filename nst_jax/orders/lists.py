@@ -1,0 +1,217 @@
+"""Lists of jobs: many pictures, painted by any number of machines, any of which may be stopped and started again.
+
+A job's result is its own mark of being done: its file, which is there whole or not at all, says what made it.
+"""
+
+import csv
+import json
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nst_jax.network import fetch
+from nst_jax.orders import record as runs
+from nst_jax.painting import starts
+from nst_jax.pictures import images, metadata
+
+FILES = ("mask", "style-mask", "strength-map", "init")  # flags that name files
+MACHINE = ("max-memory", "precision", "network", "preview", "fast-first", "still")  # the whole batch's, or one run's
+FLAGS = ("recipe", "max-pixels", *FILES[:3], *(flag for flag in runs.FLAGS if flag not in MACHINE))
+OWN = ("content", "style", "output")
+SEVERAL = ";"  # between names in one place of a CSV file
+LONGEST = 120  # characters of a name that is made up
+READ = (*images.SUFFIXES, ".gif", ".heic", ".heif", ".jp2", ".ppm", ".psd", ".qoi", ".tga")
+OLD = 3600  # seconds after which an unfinished file is nobody's
+
+
+class Entry(NamedTuple):
+    """One job as it is listed: where, its files, flags in words, its result's name; or what is wrong with it."""
+
+    place: str
+    content: str
+    styles: tuple[str, ...]
+    output: str
+    flags: dict[str, list[str]]
+    trouble: str = ""
+
+
+def read(paths: Sequence[str]) -> list[Entry]:
+    """The jobs of a list, .csv or .jsonl; or of a folder of contents and one of styles: each with each."""
+    if len(paths) == 2:
+        return _distinct(_crossed(*map(pathlib.Path, paths)))
+    path = pathlib.Path(paths[0])
+    if len(paths) > 2 or path.suffix.lower() not in LISTS:
+        got = f"got {' '.join(map(repr, map(str, paths)))}"
+        raise ValueError(f"jobs must be one .csv or .jsonl file, or two folders, {got}: list a job a line")
+    if not path.is_file():
+        raise FileNotFoundError(f"jobs must be an existing file, got {os.fspath(path)!r}: check its name")
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"jobs must be text in UTF-8, got {path.name}: save it as such") from None
+    found = [_entry(f"{path.name}, line {line}", row, path.parent) for line, row in LISTS[path.suffix.lower()](text)]
+    if not found:
+        raise ValueError(f"jobs must be at least one, got none in {path.name}: list a job a line")
+    return _distinct(found)
+
+
+def shared(entries: Sequence[Entry], k: int, n: int) -> list[Entry]:
+    """The k-th of n disjoint shares, k from 1: every n-th job, so that shares take about as long."""
+    return list(entries[k - 1 :: n])
+
+
+def _rows(text):
+    """(line, {column: text}) of a CSV file with a header."""
+    reader = csv.DictReader(text.splitlines(), strict=True)
+    columns = [(name or "").strip() for name in reader.fieldnames or []]
+    reader.fieldnames = columns
+    if unknown := sorted({name.replace("_", "-") for name in columns} - {*OWN, *FLAGS}):
+        raise ValueError(
+            f"columns must be {', '.join(OWN)} or flags of a job, got {unknown[0]!r}: {_close(unknown[0])}"
+        )
+    for row in reader:
+        over = row.pop(None, None)  # type: ignore[call-overload]
+        yield reader.line_num, {"": "more places than columns"} if over else {k: v or "" for k, v in row.items()}
+
+
+def _lines(text):
+    """(line, {name: value}) of a file with a JSON object a line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield number, row if isinstance(row, dict) else {"": "no JSON object"}
+
+
+LISTS = {".csv": _rows, ".jsonl": _lines}
+
+
+def _close(name) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, (*OWN, *FLAGS), 1)
+    return f"did you mean {close[0]}?" if close else "`nst-jax stylize --help` lists flags"
+
+
+def _entry(place, row, folder) -> Entry:
+    """A row as a job; what is wrong with it is kept and not raised: the others go on."""
+    try:
+        if "" in row:
+            raise ValueError(f"job must be a row of its list, got {row['']}: see the README")
+        given = {name.strip().replace("_", "-"): _words(name, value) for name, value in row.items()}
+        given = {name: words for name, words in given.items() if words}
+        if unknown := sorted(given.keys() - {*OWN, *FLAGS}):
+            raise ValueError(f"job must have content, style and flags, got {unknown[0]!r}: {_close(unknown[0])}")
+        for name in ("content", "style"):
+            if name not in given:
+                raise ValueError(f"job must have content and style, got no {name}: name a file")
+        files = {
+            name: [_near(folder, word) for word in words] for name, words in given.items() if name in (*OWN[:2], *FILES)
+        }
+        flags = {name: files.get(name, words) for name, words in given.items() if name not in OWN}
+        output = given.get("output", [_named(*files["content"], *files["style"])])[0]
+        return Entry(place, files["content"][0], tuple(files["style"]), _checked(output), flags)
+    except ValueError as error:
+        return Entry(place, "", (), "", {}, str(error))
+
+
+def _words(name, value) -> list[str]:
+    """A value as words of a command line: several where it names files."""
+    if name.replace("_", "-") in ("style", *FILES):
+        value = value.split(SEVERAL) if isinstance(value, str) else value
+    if value is None or value is False:
+        return []
+    each = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, (str, int, float)) for one in each):
+        raise ValueError(f"value of a job must be a text, a number or a list of them, got {name} {str(value)[:40]!r}")
+    words = [word for one in each if (word := "yes" if one is True else str(one).strip())]
+    return words if name.replace("_", "-") in ("style", *FILES) or not words else [",".join(words)]
+
+
+def _near(folder, name) -> str:
+    """A file that is named in a list: relative names start at the list's own folder."""
+    if name == runs.ALL or fetch.remote(name) or starts.named(name):
+        return name
+    return os.path.join(folder, os.path.expanduser(name))
+
+
+def _named(content, *styles) -> str:
+    """The name of a result: its content's and styles'."""
+    stems = [pathlib.PurePosixPath(name.replace(os.sep, "/").split("?")[0]).stem for name in (content, *styles)]
+    return "-".join(stems)[:LONGEST] + ".png"
+
+
+def _checked(output) -> str:
+    """A result's name, if it is one within the batch's folder and of a kind that says what made it."""
+    able = [suffix for suffix, writer in images.SUFFIXES.items() if "text" in writer.holds]
+    if os.path.basename(output) != output or output.startswith(".") or os.path.splitext(output)[1].lower() not in able:
+        raise ValueError(f"output must be a file's name that ends in {', '.join(able)}, got {output!r}: write name.png")
+    return output
+
+
+def _distinct(entries) -> list[Entry]:
+    """The same jobs, of which those whose result is another's already are in trouble."""
+    first, found = {}, []
+    for entry in entries:
+        other = first.setdefault(entry.output.casefold(), entry)
+        if other is not entry and not entry.trouble:
+            text = f"output must be each job's own, got {entry.output} again: {other.place} has it, give another"
+            entry = entry._replace(trouble=text)
+        found.append(entry)
+    return found
+
+
+def _crossed(contents, styles) -> list[Entry]:
+    """Each picture of a folder with each of another."""
+    first, second = _pictures(contents), _pictures(styles)
+    entries = []
+    for content, one in first.items():
+        for style, other in second.items():
+            place = f"{content.name} × {style.name}"
+            entries.append(Entry(place, str(content), (str(style),), f"{one}-{other}"[:LONGEST] + ".png", {}))
+    return entries
+
+
+def _pictures(folder) -> dict[pathlib.Path, str]:
+    """The pictures in a folder, by name, and what each is called: without its suffix, where that is enough."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"jobs must be an existing folder, got {os.fspath(folder)!r}: check its name")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in READ and p.name[0] != "." and p.is_file())
+    if not paths:
+        raise ValueError(f"folder must hold pictures, got none in {os.fspath(folder)!r}: put some there")
+    stems = [path.stem for path in paths]
+    return {path: path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in paths}
+
+
+def finished(path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """The record in a result, if it was painted whole from these files, with these flags, network and program.
+
+    A picture that is not ours is left alone: somebody's own.
+    """
+    if not os.path.exists(path):
+        return None
+    try:
+        record = runs.parsed(metadata.read(path), name=os.path.basename(path))
+    except ValueError as error:
+        got = f"got {os.path.basename(path)}, which holds no settings"
+        raise ValueError(f"output must not be another's picture, {got}: choose another folder or name") from error
+    whole = record.get("steps") == sum(steps for *_, steps in record.get("ladder", []))
+    return record if whole and _asked(record) == _asked(wanted) else None
+
+
+def _asked(record):
+    """What of a record was asked for, and does not depend on where it was painted."""
+    digests = {kind: [file["sha256"] for file in files] for kind, files in record["inputs"].items()}
+    own = [record[name] for name in ("recipe", "flags")]
+    return *own, record["versions"]["nst_jax"], record["network"]["sha256"], digests
+
+
+def cleaned(folder, *, age: float = OLD) -> None:
+    """Remove what writers that were killed have left in a folder so many seconds ago."""
+    for path in pathlib.Path(folder).glob(".nst-jax-*.tmp"):
+        if time.time() - path.stat().st_mtime >= age:
+            path.unlink(missing_ok=True)

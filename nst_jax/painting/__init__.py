@@ -1,0 +1,1 @@
+"""A job becomes frames: solvers, sizes from coarse to fine, memory and devices."""

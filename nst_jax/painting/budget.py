@@ -1,0 +1,68 @@
+"""A plan for a time budget: how many steps at which sizes, from measured times of a step."""
+
+import itertools
+import time
+from typing import NamedTuple
+
+import jax
+
+from nst_jax import recipes
+from nst_jax.painting import painter
+from nst_jax.painting.painter import Job
+from nst_jax.recipes import Stage
+
+MARGIN = 0.85  # machines are shared: a plan that uses the whole budget overruns it every other time
+FEWEST = 8  # steps at a size, below which a size is not worth its compilation
+MOST = 6000  # steps in all, beyond which a picture stands still
+
+
+class Cost(NamedTuple):
+    """Seconds to compile one size, and of a step: fixed (roots of moments) and per pixel (convolutions)."""
+
+    compiling: float
+    fixed: float
+    pixel: float
+
+    def of(self, shape: tuple[int, int]) -> float:
+        """Seconds of one step at this shape."""
+        return self.fixed + self.pixel * shape[0] * shape[1]
+
+
+def measured(params, job: Job, *, clock=time.perf_counter) -> Cost:
+    """The cost of a job's steps, from its two smallest sizes; what is compiled here need not be again in the run."""
+    compiling, points = [], []
+    for shape, stage in painter.stages(job)[:2]:
+        small = job._replace(
+            content=painter.images.resize(job.content, shape),
+            shape=shape,
+            recipe=job.recipe._replace(schedule=recipes.once(max(6, stage.steps))),  # its steps settle its plan
+        )
+        marks = [clock()]
+        for frame in itertools.islice(painter.frames(params, small, every=2), 3):
+            jax.block_until_ready(frame.image)
+            marks.append(clock())
+        step = min(marks[2] - marks[1], marks[3] - marks[2]) / 2
+        compiling.append(max(0.0, marks[1] - marks[0] - 2 * step))
+        points.append((shape[0] * shape[1], step))
+    return _line(max(compiling), points)
+
+
+def _line(compiling, points) -> Cost:
+    (a, s), (b, t) = points[0], points[-1]
+    slope = (t - s) / (b - a) if b > a else 0.0
+    pixel = max(slope, 0.5 * t / b)  # two noisy points may say anything; pixels cost at least half of it
+    return Cost(compiling, max(0.0, t - pixel * b), pixel)
+
+
+def planned(job: Job, cost: Cost, seconds: float) -> tuple[Stage, ...]:
+    """The job's sizes with as many steps, in its recipe's proportion, as these seconds allow."""
+    stages = painter.stages(job)
+    left = MARGIN * seconds - cost.compiling * max(0, len(stages) - 2)
+    once = sum(stage.steps * cost.of(shape) for shape, stage in stages)
+    total = sum(stage.steps for _, stage in stages)
+    steps = min(MOST, int(total * left / once))
+    if steps < FEWEST * len(stages):
+        need = (FEWEST * len(stages) * once / total + cost.compiling * len(stages)) / MARGIN / 60
+        h, w = job.shape
+        raise ValueError(f"minutes must be at least {need:.1f} for {w}×{h} here, got {seconds / 60:.1f}: lower --size")
+    return recipes.shared(tuple(stage for _, stage in stages), steps)

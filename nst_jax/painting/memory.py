@@ -1,0 +1,204 @@
+"""Memory known before the run: what a step will take, and the fastest way of computing it that fits.
+
+Plans follow from the sizes of things and from a device's total memory, never from what happens to be free: the same
+command makes the same program, and so the same picture.
+"""
+
+import functools
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from nst_jax.network import convolutions, vgg19
+from nst_jax.objective import tiles
+from nst_jax.objective.losses import Loss
+
+SHARE = 0.75  # of a host's memory, which others use too
+AGAIN = (1, 3)  # blocks computed again
+WINDOWS = (2048, 1536, 1024, 768, 512, 384)
+# What XLA's buffers hold, from `memory_analysis` of the compiled steps of two recipes at 512 and 1024 px, CPU, jax
+# 0.10.2: in maps of the first block's width, besides the maps that a gradient needs, and at least in all; of the maps
+# measured in regions, once for each region but the first
+BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
+ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
+IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
+MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
+# Multiplications of one convolution in a run from which Winograd's transforms pay: they save about an eighth of a step
+# and take .7 s to compile each, which is repaid at three times as many, but programs are kept for the next runs
+REPAID = 3e10
+PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
+
+
+class Machine(NamedTuple):
+    """What a run may use: bytes in all (None: as the device has), what convolutions compute in, a mesh of devices."""
+
+    memory: int | None = None
+    dtype: str | None = None
+    mesh: Any = None
+
+
+class Plan(NamedTuple):
+    """How a loss is computed: blocks computed again, the window's size, whether content maps are made again.
+
+    `direct` is for what is called rarely: convolutions that take longer, but not so long to compile.
+    """
+
+    again: int = 0
+    window: int | None = None
+    recomputed: bool = False
+    direct: bool = False
+
+    def __str__(self):
+        if self.window:
+            return f"windows of {self.window} px" + (", content maps made again" if self.recomputed else "")
+        return f"whole, {self.again} block{'s' * (self.again > 1)} computed again" if self.again else "whole"
+
+
+class Load(NamedTuple):
+    """What a step works on: the picture's shape, what is measured, and what is held all the while."""
+
+    shape: tuple[int, int]
+    params: Any  # or their shapes
+    content: tuple[str, ...]
+    style: tuple[str, ...]
+    guided: int = 0  # regions with guides
+    held: int = 0  # bytes: states, and pictures kept beside them
+    rooted: bool = True  # whether the style distance takes roots of moments
+
+
+def applied(plan: Plan, loss: Loss) -> Loss:
+    """The loss, computed as a plan says; blocks computed again are the network's own affair."""
+    loss = tiles.recomputed(loss) if plan.recomputed else loss
+    return tiles.tiled(loss, size=plan.window) if plan.window else loss
+
+
+def total() -> int:
+    """Bytes that a run may take: what the first device has, or most of what the host has."""
+    device = jax.local_devices()[0]
+    known = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
+    return int(known or SHARE * host())
+
+
+@functools.cache
+def host() -> int:
+    """Bytes of memory of this machine, or of the container that it is."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes":
+        path = pathlib.Path(name)
+        text = path.read_text().strip() if path.is_file() else ""
+        if text.isdigit():
+            whole = min(whole, int(text))
+    return whole
+
+
+def chosen(load: Load, memory: int) -> Plan:
+    """The fastest plan that fits into so many bytes."""
+    fitting = [plan for plan in candidates(load) if peak(plan, load) <= memory]
+    if not fitting:
+        least = min(peak(plan, load) for plan in candidates(load))
+        h, w = load.shape
+        need = f"must be at least {readable(least)} for {w}×{h} px"
+        raise ValueError(f"memory {need}, got {readable(memory)}: choose a smaller --size, or Adam for L-BFGS")
+    return min(fitting, key=lambda plan: cost(plan, load))
+
+
+def worth(params, shape: tuple[int, int], steps: int) -> bool:
+    """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
+    kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
+    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.worth(*k[2:])}
+    most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
+    return steps * math.prod(shape) * most >= REPAID
+
+
+def smaller(plan: Plan, load: Load) -> Plan:
+    """The fastest plan whose steps take at most three quarters of what this one's were to take, and did not find.
+
+    Where there is none, the one that takes least.
+    """
+    less = [other for other in candidates(load) if step(other, load) < step(plan, load)]
+    fitting = [other for other in less if step(other, load) <= 0.75 * step(plan, load)]
+    fitting = fitting or sorted(less, key=lambda other: step(other, load))[:1]
+    if not fitting:
+        h, w = load.shape
+        raise ValueError(
+            f"memory must be enough for {w}×{h} px, got too little even for {plan}: choose a smaller --size"
+        )
+    return min(fitting, key=lambda plan: cost(plan, load))._replace(direct=plan.direct)
+
+
+def candidates(load: Load) -> Iterator[Plan]:
+    """Every plan that a picture allows."""
+    yield from (Plan(again) for again in (0, *AGAIN))
+    smallest = tiles.smallest((*load.content, *load.style), convs=vgg19.shape_of(load.params)[1])
+    for size in sorted({*WINDOWS, smallest}):
+        if smallest <= size < max(load.shape):
+            yield Plan(window=size)
+            if load.content:
+                yield Plan(window=size, recomputed=True)
+
+
+def cost(plan: Plan, load: Load) -> float:
+    """Convolutions of a step, in those of the whole picture's: one pass forward, and one back that costs as much."""
+    widths, convs = vgg19.shape_of(load.params)
+    work = [n * width * width / 4**block for block, (n, width) in enumerate(zip(convs, widths, strict=True))]
+    if not plan.window:
+        return 1 + sum(work[: plan.again]) / sum(work) / 2
+    passes = 2.5 if plan.recomputed else 1.5  # maps made again are made in each of two passes
+    return passes * _windows(plan, load) / math.prod(load.shape)
+
+
+def _windows(plan, load) -> int:
+    """Pixels of all windows together."""
+    found = tiles.grid(load.params, load.shape, plan.window, (*load.content, *load.style))
+    return math.prod(found.shape) * len(found.rows) * len(found.columns)
+
+
+def peak(plan: Plan, load: Load) -> int:
+    """Bytes of a whole run at its peak: the network, what is held, targets, and a step's own buffers."""
+    network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params))
+    pixels = math.prod(load.shape)
+    kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
+    guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in load.style)
+    process = PROCESS if jax.default_backend() == "cpu" else 0
+    once = process + network + load.held + 4 * pixels * (kept + guides)
+    return int(once + step(plan, load))
+
+
+def step(plan: Plan, load: Load) -> float:
+    """Bytes of the buffers of one step of one picture."""
+    widths, _ = vgg19.shape_of(load.params)
+    pixels = math.prod(load.shape)
+    of = tiles.grid(load.params, load.shape, plan.window, (*load.content, *load.style)).shape if plan.window else None
+    moments = MATRICES * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
+    besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
+    regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
+    each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional
+    return 4 * (moments + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
+
+
+def _kept(again: int, load: Load) -> float:
+    """Floats to a pixel of the maps that a gradient needs, to the deepest layer."""
+    _, convs = vgg19.shape_of(load.params)
+    names = vgg19.layers_of(convs)
+    asked = {vgg19.canonical(layer, convs=convs) for layer in (*load.content, *load.style)}
+    deepest = max((names.index(layer) for layer in asked), default=0)
+    used = [name for name in names[: deepest + 1] if name.startswith("relu")]
+    return sum(_floats(name, load) for name in used if _block(name) > again or name in asked)
+
+
+def _floats(layer: str, load: Load) -> float:
+    """Floats of a map to a pixel of the picture."""
+    return vgg19.shape_of(load.params)[0][_block(layer) - 1] / vgg19.stride(layer) ** 2
+
+
+def _block(layer: str) -> int:
+    return int("".join(c for c in layer if c.isdigit())[0])
+
+
+def readable(count: float) -> str:
+    """Bytes for a person: 4.2 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

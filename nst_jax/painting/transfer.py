@@ -1,0 +1,269 @@
+"""Minimise `objective(image, *args)` over an image: solvers as pure functions, and the one loop that runs them.
+
+Nothing here knows of files, networks or styles. Arrays (parameters, targets, weights) are arguments of a step and never
+closed over, so that another run of the same shapes compiles nothing.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from nst_jax.painting import programs
+
+
+class State(NamedTuple):
+    """What the next step needs."""
+
+    image: Any
+    opt_state: Any
+
+
+class Info(NamedTuple):
+    """What a person reads of a step: both are of the picture before it."""
+
+    loss: Any
+    grad_norm: Any
+
+
+class Solver(NamedTuple):
+    """Two pure functions that make and advance a state, and one that gives the picture to show, save and hand on."""
+
+    init: Callable[[Array], Any]  # image -> state
+    step: Callable[..., tuple[Any, Info]]  # (state, *args) -> (state, info)
+    picture: Callable[[Any], Array]  # state -> image
+
+
+def _row(x):
+    """A number, or one for each channel: [1, 1, 3]."""
+    return jnp.asarray(x, jnp.float32)[None, None] if isinstance(x, tuple) else x
+
+
+@functools.cache
+def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
+    """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
+    steps = [
+        optax.scale_by_adam(b1, b2, _row(eps)),
+        optax.stateless(lambda u, _: -_row(learning_rate) * jnp.asarray(u)),
+    ]
+    if slowing:
+        steps.append(optax.scale_by_schedule(lambda t: 1 / jnp.sqrt(1 + slowing * t)))
+    return optax.with_extra_args_support(optax.chain(*steps))
+
+
+@functools.cache
+def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.GradientTransformationExtraArgs:
+    """Adam as Keras and TensorFlow have it: ε counts as ε/√(1 − β2ᵗ), 31.6 times as much at the first step."""
+
+    def init(params):
+        zeros = jnp.zeros_like(params)
+        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+
+    def update(grad, state, params=None):
+        count = state.count + 1
+        mu = b1 * state.mu + (1 - b1) * grad
+        nu = b2 * state.nu + (1 - b2) * jnp.square(grad)
+        rate = learning_rate * jnp.sqrt(1 - b2**count) / (1 - b1**count)
+        return -rate * mu / (jnp.sqrt(nu) + eps), optax.ScaleByAdamState(count, mu, nu)
+
+    return optax.with_extra_args_support(optax.GradientTransformation(init, update))  # type: ignore[arg-type]
+
+
+@functools.cache
+def sgd(learning_rate=0.1, *, decay=1.0, decay_steps=100) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent, its rate multiplied by `decay` over each `decay_steps`."""
+    return optax.with_extra_args_support(optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay)))
+
+
+@functools.cache
+def lbfgs(*, memory=10, linesearch_steps=20) -> optax.GradientTransformationExtraArgs:
+    """Optax's L-BFGS with a zoom line search, whose last gradient starts the next step."""
+    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=linesearch_steps, initial_guess_strategy="one")
+    return optax.lbfgs(memory_size=memory, linesearch=search)
+
+
+OPTIMIZERS = {"adam": adam, "keras-adam": keras_adam, "sgd": sgd, "lbfgs": lbfgs}
+
+
+def _owned(leaf):
+    """A copy of one dtype for good: L-BFGS begins with weak types and shared buffers, and would compile twice."""
+    return jnp.array(leaf, dtype=jnp.asarray(leaf).dtype)
+
+
+@functools.cache
+def solver(objective: Callable[..., Array], optimizer: optax.GradientTransformationExtraArgs) -> Solver:
+    """Gradient steps of an Optax optimizer on `objective(image, *args)`."""
+
+    def init(image):
+        image = _owned(image)
+        return State(image, jax.tree.map(_owned, optimizer.init(image)))
+
+    def step(state, *args):
+        def of(image):
+            return objective(image, *args)
+
+        if optax.tree.get(state.opt_state, "grad") is None:
+            value, grad = jax.value_and_grad(of)(state.image)
+        else:  # a line search has already evaluated it
+            value, grad = optax.value_and_grad_from_state(of)(state.image, state=state.opt_state)
+        updates, opt_state = optimizer.update(grad, state.opt_state, state.image, value=value, grad=grad, value_fn=of)
+        return State(optax.apply_updates(state.image, updates), opt_state), Info(value, optax.tree.norm(grad))
+
+    return Solver(init, step, lambda state: state.image)
+
+
+@functools.cache
+def clamped(inner: Solver) -> Solver:
+    """Keeps the image in [0, 1]: after each step, or only as shown where a line search remembers the point."""
+
+    def step(state, *args):
+        state, info = inner.step(state, *args)
+        if optax.tree.get(state.opt_state, "grad") is None:
+            state = state._replace(image=jnp.clip(state.image, 0, 1))
+        return state, info
+
+    return Solver(inner.init, step, lambda state: jnp.clip(inner.picture(state), 0, 1))
+
+
+class Averaged(NamedTuple):
+    """A state, and the decaying sum of its pictures with the sum of their weights."""
+
+    inner: Any
+    total: Array
+    weight: Array
+
+
+@functools.cache
+def averaged(inner: Solver, decay: float) -> Solver:
+    """Shows the exponentially weighted mean of all pictures so far, the first included: the jitter of steps cancels."""
+
+    def init(image):
+        state = inner.init(image)
+        return Averaged(state, (1 - decay) * inner.picture(state), jnp.float32(1 - decay))
+
+    def step(state, *args):
+        new, info = inner.step(state.inner, *args)
+        total = decay * state.total + (1 - decay) * inner.picture(new)
+        return Averaged(new, total, decay * state.weight + (1 - decay)), info
+
+    return Solver(init, step, lambda state: state.total / state.weight)
+
+
+class Best(NamedTuple):
+    """A state, and the picture of the lowest loss so far with that loss."""
+
+    inner: Any
+    image: Array
+    loss: Array
+
+
+@functools.cache
+def best(inner: Solver) -> Solver:
+    """Shows the picture of the lowest loss so far: the one that a step started from, which is what its loss is of."""
+
+    def init(image):
+        state = inner.init(image)
+        return Best(state, jnp.array(inner.picture(state)), jnp.float32(jnp.inf))
+
+    def step(state, *args):
+        new, info = inner.step(state.inner, *args)
+        lower = info.loss < state.loss
+        image = jnp.where(lower, inner.picture(state.inner), state.image)
+        return Best(new, image, jnp.minimum(info.loss, state.loss).astype(state.loss.dtype)), info
+
+    return Solver(init, step, lambda state: state.image)
+
+
+@functools.cache
+def guarded(inner: Solver) -> Solver:
+    """Starts the optimizer again from where it stood when a step's loss, gradient or picture isn't finite."""
+
+    def step(state, *args):
+        new, info = inner.step(state, *args)
+        image = inner.picture(state)
+        sound = jnp.isfinite(info.loss) & jnp.isfinite(info.grad_norm) & jnp.isfinite(inner.picture(new)).all()
+        return lax.cond(sound, lambda: new, lambda: inner.init(jnp.where(jnp.isfinite(image), image, 0.5))), info
+
+    return inner._replace(step=step)
+
+
+def resampled(state, shape: tuple[int, int]):
+    """A state carried to another scale: every image in it resized, the second moments of gradients kept above zero."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    old = next(leaf.shape for path, leaf in leaves if _last(path) == "image")
+
+    def one(path, leaf):
+        if jnp.shape(leaf) != old:
+            return leaf
+        new = jax.image.resize(leaf, (*shape, 3), "cubic")
+        return jnp.maximum(new, 0) if _last(path) == "nu" else new
+
+    return jax.tree_util.tree_map_with_path(one, state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def begun(solver: Solver, image):
+    """The state that a picture begins with, as one program: each of its operations would be one."""
+    return solver.init(image)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def shown(solver: Solver, state) -> Array:
+    """The picture that a state shows, in [0, 1]."""
+    return jnp.clip(solver.picture(state), 0, 1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def carried(solver: Solver, state, shape: tuple[int, int]):
+    """The state that goes on at another scale: picture and optimizer's moments resized, all else begun anew."""
+    picture = jnp.clip(jax.image.resize(solver.picture(state), (*shape, 3), "cubic"), 0, 1)
+    fresh = solver.init(picture)
+    if optax.tree.get(state, "diff_params_memory") is not None:  # L-BFGS measured its curvature on another grid
+        return fresh
+    return _with_optimizer(fresh, resampled(state, shape))
+
+
+def _with_optimizer(fresh, old):
+    if isinstance(fresh, State):
+        return State(fresh.image, old.opt_state)
+    return fresh._replace(inner=_with_optimizer(fresh.inner, old.inner))
+
+
+def _last(path) -> str:
+    return getattr(path[-1], "name", "")
+
+
+def _looped(step, state, count, *args):
+    step = jax.jit(step)  # traced once, for the shapes and for the loop
+    shapes = jax.eval_shape(step, state, *args)[1]
+    info = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+    return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
+
+
+advanced = programs.Program(_looped, static_argnums=0)
+"""(step, state, count, *args) -> (state, info): so many steps in one compiled loop, for all counts the same."""
+
+consumed = programs.Program(_looped, static_argnums=0, donate_argnums=1)
+"""`advanced` in the memory of the state that it is given, which is gone afterwards."""
+
+
+def frames(
+    step, state, *args, num_steps: int, every: int, done: int = 0, advance=advanced
+) -> Iterator[tuple[int, Any, Info]]:
+    """Run a step; yield (steps run, state, info) at each multiple of `every` and at the end. Yielded states stay valid.
+
+    With `consumed` to advance, each is valid until the next one only. `done` steps of a longer run went before:
+    multiples are counted from its beginning.
+    """
+    if num_steps < 1 or every < 1:
+        raise ValueError(f"num_steps and every must be at least 1, got {num_steps} and {every}")
+    at = 0
+    while at < num_steps:
+        count = min(every - (done + at) % every, num_steps - at)
+        state, info = advance(step, state, count, *args)
+        at += count
+        yield at, state, info

@@ -1,0 +1,1 @@
+"""Files, arrays and colours of pictures; nothing here imports jax."""

@@ -1,0 +1,196 @@
+"""Weights and recipes: plain data, without jax or numpy, so that listing them costs nothing; `published` has the named.
+
+All losses are stated alike: contents as c · mean((F − P)²), styles as s · mean((Ĝ − Â)²), Ĝ = FFᵀ/N, on RGB in [0, 1].
+"""
+
+import difflib
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+WIDTHS = (64, 128, 256, 512, 512)
+
+
+class Weights(NamedTuple):
+    """A pytree keyed by layer: keys say which layers, values how much; changing a value compiles nothing."""
+
+    content: Mapping[str, Any]
+    style: Mapping[str, Any]
+    variation: Any = 0.0
+
+
+class Map(NamedTuple):
+    """What a published weight may depend on: a layer's channels C and positions N, and the picture's pixels."""
+
+    channels: int
+    positions: int
+    pixels: int
+
+
+Weight = float | Callable[[Map], float]
+
+
+class Stage(NamedTuple):
+    """A part of a run: how long the picture's edge is, and how many steps it gets."""
+
+    size: int
+    steps: int
+
+
+Schedule = Callable[[int], tuple[Stage, ...]]
+
+
+def once(steps: int) -> Schedule:
+    """All steps at full size."""
+    return lambda size: (Stage(size, steps),)
+
+
+def rising(first: int, later: int, *, smallest: int = 128, ratio: float = math.sqrt(2)) -> Schedule:
+    """Coarse to fine: size, size / ratio, … down to `smallest`; the coarsest gets `first` steps, each other `later`."""
+
+    def stages(size):
+        divided = (round(size / ratio**i) for i in itertools.count())
+        sizes = sorted(itertools.takewhile(lambda n: n >= min(smallest, size), divided))
+        return tuple(Stage(n, later if i else first) for i, n in enumerate(sizes))
+
+    return stages
+
+
+def listed(*stages: tuple[int, int]) -> Schedule:
+    """These sizes and steps; at another end size, sizes in proportion."""
+    last = stages[-1][0]
+    return lambda size: tuple(Stage(max(16, round(n * size / last)), steps) for n, steps in stages)
+
+
+def shared(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
+    """The same stages with another number of steps in all, each stage at least one."""
+    if steps < len(stages):
+        raise ValueError(
+            f"steps must be at least {len(stages)}, one at each size, got {steps}: give more, or fewer sizes"
+        )
+    total, done, out = sum(stage.steps for stage in stages), 0, []
+    passed = 0
+    for i, stage in enumerate(stages):
+        passed += stage.steps
+        left = len(stages) - 1 - i
+        end = min(max(round(steps * passed / total), done + 1), steps - left)
+        out.append(Stage(stage.size, end - done))
+        done = end
+    return tuple(out)
+
+
+class Recipe(NamedTuple):
+    """What an experiment fixes, and nothing else. Distances and optimizer are words, resolved where they are built."""
+
+    name: str
+    source: str
+    content: Mapping[str, Weight]
+    style: Mapping[str, Weight]
+    schedule: Schedule
+    size: int | tuple[int, int] | None  # of `edge`; (h, w) exactly; None: the content's own
+    content_distance: str = "squared"
+    style_distance: str = "gram"
+    variation: Weight = 0.0
+    variation_kind: str = "squares"
+    edge: str = "long"
+    style_size: str | int = "same"  # as the content's edge; "down": but never above its own; or an edge in pixels
+    family: str = "caffe"
+    pool: str = "max"
+    padding: str = "zeros"
+    start: str = "content"
+    optimizer: str = "lbfgs"
+    settings: Mapping[str, Any] = {}  # of the optimizer, for an image in [0, 1]
+    keep: tuple[str, ...] = ()  # wrappers of the solver, from the inside: clamped, best, averaged:DECAY
+    store: int = 0  # the source stores a picture every so many steps
+    differs: str = ""
+
+    def weights(self, shape: tuple[int, ...], *, widths: tuple[int, ...] = WIDTHS) -> Weights:
+        """The loss weights of a picture of this shape, (h, w) or (h, w, 3)."""
+        h, w = shape[:2]
+
+        def at(layer: str, weight: Any) -> float:
+            if not callable(weight):
+                return float(weight)
+            block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
+            k = 2**block if "pool" in layer else 2 ** (block - 1)
+            number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
+            return float(number)
+
+        content, style = ({k: at(k, v) for k, v in each.items()} for each in (self.content, self.style))
+        return Weights(content, style, at("relu1_1", self.variation))
+
+    def times(self, *, content: float = 1.0, style: float = 1.0) -> "Recipe":
+        """This recipe with its content and style weights multiplied."""
+        return self._replace(
+            content={k: _times(v, content) for k, v in self.content.items()},
+            style={k: _times(v, style) for k, v in self.style.items()},
+        )
+
+    def strength(self, amount: float) -> "Recipe":
+        """One knob: 0 the photograph, 0.5 this recipe, 1 pure style; between, content and style change by squares."""
+        style = (2 * amount) ** 2
+        weaker = self.times(content=(2 - 2 * amount) ** 2, style=style)
+        return weaker._replace(variation=_times(self.variation, min(1.0, style)))
+
+    def steps(self, size: int) -> int:
+        """Steps in all, up to this size."""
+        return sum(stage.steps for stage in self.schedule(size))
+
+    def of_steps(self, steps: int) -> "Recipe":
+        """This recipe with so many steps in all, shared among its sizes as they were."""
+        return self._replace(schedule=lambda size: shared(self.schedule(size), steps))
+
+    def rescaled(self, ratios: Mapping[str, float]) -> "Recipe":
+        """This recipe for a network whose features are so many times as large: equal terms, layer by layer."""
+
+        def each(weights, power):
+            return {k: _times(v, ratios[_rectified(k, ratios)] ** -power) for k, v in weights.items()}
+
+        content, style = POWERS[self.content_distance], POWERS[self.style_distance]
+        return self._replace(content=each(self.content, content), style=each(self.style, style))
+
+
+POWERS = {
+    "squared": 2,
+    "scaled": 1,
+    "gram": 4,
+    "scaled-gram": 2,
+    "covariance": 4,
+    "statistics": 2,
+    "wasserstein": 2,
+}
+"""With which power of the features' magnitude a distance grows."""
+
+
+def _rectified(layer: str, known: Mapping[str, float]) -> str:
+    """The ReLU whose features are as large as this layer's: its own, or the last before a pooling."""
+    block, *index = re.findall(r"\d+", layer)
+    return f"relu{block}_{index[0]}" if index else max(name for name in known if name.startswith(f"relu{block}_"))
+
+
+def _times(weight: Weight, factor: float) -> Weight:
+    if callable(weight):
+        return lambda at: factor * weight(at)
+    return factor * weight
+
+
+def get(name: str) -> Recipe:
+    """The recipe of this name."""
+    table = everything()
+    if name not in table:
+        close = difflib.get_close_matches(name, table, 1, 0.4)
+        hint = f"did you mean {close[0]}?" if close else "`nst-jax recipes` lists them."
+        raise ValueError(f"recipe must be one of {len(table)} names, got {name!r}: {hint}")
+    return table[name]
+
+
+def everything() -> dict[str, Recipe]:
+    """All named recipes, our own first."""
+    from nst_jax.recipes import published  # it is made of this module's parts
+
+    return published.RECIPES
+
+
+DEFAULT = "nst-jax"
