@@ -1,0 +1,1 @@
+"""What every floor needs, from the standard library alone."""

@@ -1,0 +1,80 @@
+"""Files that are written whole or not at all, the folders that hold them, and the user's cache."""
+
+import contextlib
+import os
+import pathlib
+import secrets
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from nst_jax.ground.choices import one_line
+
+PREFIX, SUFFIX = ".nst-jax-", ".tmp"  # of files that are being written
+
+
+@contextlib.contextmanager
+def replacing(path, *, what: str = "output") -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, and is gone if the block raises."""
+    with _temporary(path, what) as file:
+        yield file
+        file.close()  # whole on disk, and Windows moves no open file
+        os.replace(file.name, os.path.realpath(path))
+
+
+def write_text(path, text: str, *, what: str = "output") -> None:
+    """Write a text file in UTF-8, whole or not at all; line ends stay as they are."""
+    with replacing(path, what=what) as file:
+        file.write(text.encode("utf-8", "replace"))
+
+
+def check_writable(path, *, what: str = "output") -> None:
+    """Raise now what `replacing` would raise about `path` later; what is there stays as it is."""
+    with _temporary(path, what):
+        pass
+
+
+def ensure_folder(path) -> pathlib.Path:
+    """This folder, made if it was not there, and writable."""
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"folder must not be a file, got {str(folder)!r}: choose another name") from None
+    check_writable(folder / "0", what="folder")
+    return folder
+
+
+def remove_leftovers(folder, *, age: float) -> None:
+    """Remove what writers that were killed have left in a folder at least so many seconds ago."""
+    for path in pathlib.Path(folder).glob(f"{PREFIX}*{SUFFIX}"):
+        if time.time() - path.stat().st_mtime >= age:
+            path.unlink(missing_ok=True)
+
+
+def cache_folder() -> pathlib.Path:
+    """Our folder in the user's cache; it may not be there yet."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "nst_jax"
+
+
+@contextlib.contextmanager
+def _temporary(path, what):
+    """A new file beside `path`, with an ordinary new file's permissions; gone at the end unless it was moved."""
+    target = os.path.realpath(path)
+    folder, name = os.path.dirname(target), repr(os.fspath(path))
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{what} must be a file, got the folder {name}: add a file's name")
+    if not os.path.isdir(folder):
+        kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
+        raise kind(f"{what} must be in an existing folder, got {name}: make {folder!r} first")
+    temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+    except Exception as error:
+        kind = type(error) if isinstance(error, OSError) else ValueError
+        raise kind(f"{what} must be writable, got {name} ({one_line(error)}): choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
