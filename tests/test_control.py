@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
-from test_images import LINEAR_GREY, SWAPPED
+from profiles import LINEAR_GREY, SWAPPED
 
 from nst_jax import cli
 from nst_jax.cli import control, settings

@@ -1,4 +1,4 @@
-"""nst_jax.images: files of many kinds against NumPy and closed forms, sizes, and what goes wrong."""
+"""nst_jax.pictures.images: files of many kinds against NumPy and closed forms, sizes, and what goes wrong."""
 
 import io
 import os
@@ -9,7 +9,8 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
+from profiles import CURVES, LINEAR_GREY, SRGB, SWAPPED, WHITE, B, G, R, black_only, gamma, icc
 
 from nst_jax.pictures import images
 
@@ -32,44 +33,6 @@ def write(path, pixels, **options):
     im = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     im.save(path, **options)
     return path
-
-
-def icc(space, tags, *, pcs=b"XYZ ", kind=b"mntr"):
-    """A minimal ICC profile, version 2, by bytes."""
-    start, table, body = 132 + 12 * len(tags), b"", b""
-    for name, data in tags.items():
-        table += name + struct.pack(">II", start + len(body), len(data))
-        body += data + b"\0" * (-len(data) % 4)
-    d50 = struct.pack(">3i", 63190, 65536, 54061)
-    head = struct.pack(">I4xI", start + len(body), 0x02100000) + kind + space + pcs + struct.pack(">6H", 2024, *[1] * 5)
-    head += b"acsp" + b"\0" * 28 + d50
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
-
-
-def xyz(*values):
-    """An ICC tag of one XYZ colour."""
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
-
-
-def gamma(value):
-    """An ICC tag of a power curve."""
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
-
-
-WHITE = {b"wtpt": xyz(0.9642, 1, 0.8249)}
-R, G, B = xyz(0.4361, 0.2225, 0.0139), xyz(0.3851, 0.7169, 0.0971), xyz(0.1431, 0.0606, 0.7141)
-CURVES = {name: gamma(2.2) for name in (b"rTRC", b"gTRC", b"bTRC")}
-SWAPPED = icc(b"RGB ", WHITE | CURVES | {b"rXYZ": G, b"gXYZ": R, b"bXYZ": B})
-LINEAR_GREY = icc(b"GRAY", WHITE | {b"kTRC": gamma(1.0)})
-
-
-def black_only():
-    """A CMYK profile in which only K darkens the paper: a 2-point lookup table from CMYK to Lab."""
-    ramp = bytes(range(256))
-    clut = b"".join(bytes((255 * (1 - i % 2), 128, 128)) for i in range(16))  # K varies fastest
-    matrix = struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
-    lut = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + ramp * 4 + clut + ramp * 3
-    return icc(b"CMYK", WHITE | {b"A2B0": lut}, pcs=b"Lab ", kind=b"prtr")
 
 
 # reading
@@ -124,10 +87,10 @@ def test_broken_exif_is_passed_over(tmp_path):
 
 
 def test_srgb_profile_changes_nothing(tmp_path):
-    pixels, profile = noise(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = images.read(write(tmp_path / "a.png", pixels, icc_profile=profile))
+    pixels = noise()
+    picture = images.read(write(tmp_path / "a.png", pixels, icc_profile=SRGB))
     assert np.abs(picture.image - pixels / 255).max() < 1.5 / 255
-    assert picture.profile == profile
+    assert picture.profile == SRGB
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

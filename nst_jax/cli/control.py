@@ -315,11 +315,11 @@ def _say_if_small(args, found, recipe, shape):
 
 def extras(args, picture, alpha, shape):
     """What is written with the result: alpha, bits and, where asked for, the content's profile and EXIF."""
-    from nst_jax.pictures import formats, images
+    from nst_jax.pictures import icc, images
 
     kept = images.resize(images.crop(alpha, shape), shape).clip(0, 1) if alpha is not None else None
     if not args.keep_metadata:
         return images.Extras(alpha=kept, bits=args.bits)
-    if picture.profile and not formats.usable_profile(picture.profile):
+    if picture.profile and not icc.usable_profile(picture.profile):
         print("profile: the content's is not for RGB pictures, so the result is sRGB", file=sys.stderr)
     return images.Extras(alpha=kept, profile=picture.profile, exif=picture.exif, bits=args.bits)

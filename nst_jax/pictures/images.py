@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, features
 from PIL.Image import Resampling
 
-from nst_jax.pictures import formats, metadata
+from nst_jax.pictures import formats, icc, metadata
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
 SMALLEST = 16  # px: an edge of one position in VGG19's deepest maps
@@ -33,7 +33,7 @@ class Extras(NamedTuple):
     """What `save` writes besides the colours, where the kind of file can hold it; see `Writer.holds`."""
 
     alpha: np.ndarray | None = None  # [h, w] in [0, 1], straight; a file without alpha: over white
-    profile: bytes | None = None  # ICC: pixels converted into it; not `deep.usable_profile`: sRGB and no profile
+    profile: bytes | None = None  # ICC: pixels converted into it; not `icc.usable_profile`: sRGB and no profile
     exif: bytes | None = None  # a photograph's, `embedded.exif` of which is kept: it may tell where and when
     text: str | None = None  # `embedded.read` finds it again
     bits: int = 8  # or 16
@@ -180,14 +180,14 @@ def _decoded(im, file):
         with contextlib.suppress(*metadata.BROKEN):
             exif = metadata.exif(im.getexif(), im.size[::-1])
     if levels is not None:
-        return formats.srgb(levels, profile), 1, opacity, profile, exif
+        return icc.srgb(levels, profile), 1, opacity, profile, exif
     alpha = _alpha(im, mode) if im.has_transparency_data else None
     colour = im if im.mode == mode else im.convert(mode)
     if mode not in _WHITE:
-        return np.asarray(formats.srgb_8bit(colour, profile)), 255, alpha, profile, exif
+        return np.asarray(icc.srgb_8bit(colour, profile)), 255, alpha, profile, exif
     pixels, white = np.asarray(colour), _WHITE[mode]
     if profile and pixels.dtype.kind == "u":
-        pixels, white = formats.srgb(pixels, profile), 1
+        pixels, white = icc.srgb(pixels, profile), 1
     return pixels, white, alpha, profile, exif
 
 
@@ -206,7 +206,7 @@ def _prepared(writer, image, extras):
     alpha = None if extras.alpha is None else _finite(extras.alpha, shape=image.shape[:2])
     if alpha is not None and "alpha" not in writer.holds:
         image, alpha = 1 + (image - 1) * alpha[..., None], None
-    converted = formats.in_profile(image, told["profile"]) if told.get("profile") else None
+    converted = icc.in_profile(image, told["profile"]) if told.get("profile") else None
     if converted is None:
         told["profile"] = None
     else:
