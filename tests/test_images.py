@@ -4,7 +4,9 @@ import io
 import os
 import stat
 import struct
+import sys
 import threading
+import types
 import zlib
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 from profiles import CURVES, LINEAR_GREY, SRGB, SWAPPED, WHITE, B, G, R, black_only, gamma, icc
 
 from nst_jax.pictures import images
+from nst_jax.pictures.images import Extras
 
 KINDS = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM"]
 
@@ -367,6 +370,49 @@ def test_whatever_pillow_raises(tmp_path, monkeypatch, error):
     assert "picture must be whole" in message(images.read, path)
 
 
+def test_programs_are_no_pictures(tmp_path):
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n"
+    for name in ("a.eps", "a.png"):
+        (tmp_path / name).write_bytes(eps)
+        assert "must be a picture (PNG, JPEG" in message(images.read, tmp_path / name)
+
+
+def heic(path, brand=b"heic", *more):
+    """The beginning of a HEIC file."""
+    body = b"ftyp" + brand + bytes(4) + b"".join((b"mif1", *more))
+    path.write_bytes(struct.pack(">I", 4 + len(body)) + body + bytes(99))
+    return path
+
+
+def test_heic_without_its_reader(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for brand in (b"heic", b"heix", b"mif1", b"hevc"):
+        assert message(images.read, heic(tmp_path / "a.jpg", brand)).endswith("pip install 'nst-jax[heif]'")
+    assert "heif" not in message(images.read, heic(tmp_path / "a.jpg", b"mif1", b"avif"))
+    images.read(write(tmp_path / "a.png", noise()))
+
+
+def test_heic_with_its_reader(tmp_path, monkeypatch):
+    """A stand-in for pillow_heif, which registers an opener as it does."""
+
+    def opened(file, name):
+        im = Image.new("RGB", (32, 20), (255, 0, 0))
+        im.format, im.tile = "HEIF", []
+        return im
+
+    known = dict(Image.OPEN)
+    fake = types.SimpleNamespace(
+        register_heif_opener=lambda: Image.OPEN.update(HEIF=(opened, lambda head: b"heic" in head))
+    )
+    monkeypatch.setitem(sys.modules, "pillow_heif", fake)
+    try:
+        image = images.load(heic(tmp_path / "a.heic"))
+    finally:
+        Image.OPEN.clear()
+        Image.OPEN.update(known)
+    np.testing.assert_array_equal(image, np.broadcast_to([1, 0, 0], (20, 32, 3)))
+
+
 # sizes
 
 
@@ -609,3 +655,38 @@ def test_check_writable_takes_a_bare_name(tmp_path, monkeypatch):
     images.check_writable("a.png")
     images.save("a.png", smooth())
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+# alpha
+
+
+@pytest.mark.parametrize("suffix", [s for s, w in images.SUFFIXES.items() if "alpha" in w.holds])
+def test_alpha_is_kept_straight(tmp_path, suffix):
+    y, x = np.mgrid[0:48, 0:64]
+    alpha = np.clip((24 - np.hypot(y - 24, x - 32)) / 8 + 0.5, 0, 1).astype(np.float32)
+    image = 0.2 + 0.6 * smooth()
+    images.save(tmp_path / f"a{suffix}", image, extras=Extras(alpha=alpha))
+    picture = images.read(tmp_path / f"a{suffix}")
+    assert np.abs(picture.alpha - alpha).max() < 0.03
+    assert picture.alpha.min() == 0
+    assert np.abs(picture.image - image).max() < 0.06  # no halo, and none from unseen pixels
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_alpha_is_over_white_elsewhere(tmp_path, suffix):
+    image, alpha = smooth(), np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (48, 64))
+    images.save(tmp_path / f"a{suffix}", image, extras=Extras(alpha=alpha))
+    picture = images.read(tmp_path / f"a{suffix}")
+    assert picture.alpha is None
+    assert np.abs(picture.image - (1 - (1 - image) * alpha[..., None])).mean() < 0.01
+
+
+def test_alpha_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    for bad, why in [
+        (np.zeros((48, 64, 1)), "[48, 64] like the image, got [48, 64, 1]"),
+        (np.zeros((64, 48)), "got [64, 48]"),
+        (np.full((48, 64), np.nan), "alpha must be finite"),
+        (np.zeros((48, 64), np.uint8), "alpha must be floats"),
+    ]:
+        assert why in message(images.save, path, smooth(), extras=Extras(alpha=bad))

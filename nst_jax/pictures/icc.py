@@ -8,7 +8,7 @@ import struct
 import numpy as np
 from PIL import Image, ImageCms
 
-from nst_jax.pictures import metadata
+from nst_jax.pictures import exif
 
 _ROWS = 256  # in memory at once where a step needs wider numbers
 _SRGB = ImageCms.createProfile("sRGB")
@@ -20,7 +20,7 @@ _TO_D50 = np.array(
 
 def srgb_8bit(im, profile):
     """Pillow's RGB by the file's profile, 8 bits; one that is broken, or for another kind, is passed over."""
-    with contextlib.suppress(*metadata.BROKEN):
+    with contextlib.suppress(*exif.PILLOW_ERRORS):
         if im.mode == "LAB":
             source = ImageCms.createProfile("LAB")
         elif not profile:
@@ -72,7 +72,7 @@ def in_profile(image, profile) -> np.ndarray | None:
 def _by_tables(image, source, target):
     """Through Pillow at 8 bits, and what rounding took is added again (right where the slope is 1); None: it can't."""
     levels = np.rint(image * 255).astype(np.uint8)
-    with contextlib.suppress(*metadata.BROKEN):
+    with contextlib.suppress(*exif.PILLOW_ERRORS):
         converted = np.asarray(_transformed(Image.fromarray(levels), source, target), np.float32) / 255
         return np.clip(converted + (image - levels / np.float32(255)), 0, 1)
     return None
@@ -86,7 +86,7 @@ def _transformed(im, source, target):
 
 def _opened(profile):
     """Pillow's profile of these bytes; None: broken."""
-    with contextlib.suppress(*metadata.BROKEN):
+    with contextlib.suppress(*exif.PILLOW_ERRORS):
         return ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return None
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, features
 from PIL.Image import Resampling
 
-from nst_jax.pictures import formats, icc, metadata
+from nst_jax.pictures import exif, formats, icc, metadata
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
 SMALLEST = 16  # px: an edge of one position in VGG19's deepest maps
@@ -34,8 +34,8 @@ class Extras(NamedTuple):
 
     alpha: np.ndarray | None = None  # [h, w] in [0, 1], straight; a file without alpha: over white
     profile: bytes | None = None  # ICC: pixels converted into it; not `icc.usable_profile`: sRGB and no profile
-    exif: bytes | None = None  # a photograph's, `embedded.exif` of which is kept: it may tell where and when
-    text: str | None = None  # `embedded.read` finds it again
+    exif: bytes | None = None  # a photograph's, of which `exif.clean` is kept: it may tell where and when
+    text: str | None = None  # `metadata.read` finds it again
     bits: int = 8  # or 16
 
 
@@ -89,7 +89,7 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     _check_readable(path)
     kinds = _kinds(path)
     with _pillow(path, max_pixels), open(path, "rb") as file, Image.open(file, formats=kinds) as im:
-        pixels, white, alpha, profile, exif = _decoded(im, file)
+        pixels, white, alpha, profile, block = _decoded(im, file)
     low, high = pixels.min(), pixels.max()
     if not 0 <= low <= high <= white:  # only float and 32-bit files can; NaN comes here too
         got = f"got {low:g} to {high:g} in {_name(path)}"
@@ -98,7 +98,7 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     image = np.divide(pixels, white, dtype=np.float32)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
-    return Picture(image, alpha, profile, exif)
+    return Picture(image, alpha, profile, block)
 
 
 def fitted(shape, size, *, edge="long") -> tuple[int, int]:
@@ -173,22 +173,22 @@ def _decoded(im, file):
     levels, opacity = formats.levels(im, file)
     if levels is None:
         im.load()
-        with contextlib.suppress(*metadata.BROKEN):  # a broken EXIF block says nothing about the pixels
+        with contextlib.suppress(*exif.PILLOW_ERRORS):  # a broken EXIF block says nothing about the pixels
             ImageOps.exif_transpose(im, in_place=True)
-    profile, exif, mode = im.info.get("icc_profile"), im.info.get("exif"), _COLOUR.get(im.mode, "RGB")
+    profile, block, mode = im.info.get("icc_profile"), im.info.get("exif"), _COLOUR.get(im.mode, "RGB")
     if im.format == "TIFF":  # its tags are among the file's own
-        with contextlib.suppress(*metadata.BROKEN):
-            exif = metadata.exif(im.getexif(), im.size[::-1])
+        with contextlib.suppress(*exif.PILLOW_ERRORS):
+            block = exif.clean(im.getexif(), im.size[::-1])
     if levels is not None:
-        return icc.srgb(levels, profile), 1, opacity, profile, exif
+        return icc.srgb(levels, profile), 1, opacity, profile, block
     alpha = _alpha(im, mode) if im.has_transparency_data else None
     colour = im if im.mode == mode else im.convert(mode)
     if mode not in _WHITE:
-        return np.asarray(icc.srgb_8bit(colour, profile)), 255, alpha, profile, exif
+        return np.asarray(icc.srgb_8bit(colour, profile)), 255, alpha, profile, block
     pixels, white = np.asarray(colour), _WHITE[mode]
     if profile and pixels.dtype.kind == "u":
         pixels, white = icc.srgb(pixels, profile), 1
-    return pixels, white, alpha, profile, exif
+    return pixels, white, alpha, profile, block
 
 
 def _alpha(im, mode):
@@ -212,7 +212,7 @@ def _prepared(writer, image, extras):
     else:
         image = converted
     if told.get("exif"):
-        told["exif"] = metadata.exif(told["exif"], image.shape[:2])
+        told["exif"] = exif.clean(told["exif"], image.shape[:2])
     image = image if alpha is None else np.dstack([image, alpha])
     white = 2**extras.bits - 1
     return np.rint(image * np.float32(white)).astype(np.uint16 if white > 255 else np.uint8), told
@@ -220,14 +220,14 @@ def _prepared(writer, image, extras):
 
 def _write(file, levels, writer, told):
     """Levels and what is told of them, each in the kind's own way; empty ones are left out."""
-    profile, exif, text = map(told.get, _TOLD)
+    profile, block, text = map(told.get, _TOLD)
     if writer.format == "TIFF":
         packet = {700: metadata.packet(text)} if text else {}
-        return formats.write_tiff(file, levels, metadata.tags(exif) | packet | ({34675: profile} if profile else {}))
+        return formats.write_tiff(file, levels, exif.tiff_tags(block) | packet | ({34675: profile} if profile else {}))
     chunk = metadata.chunk(text) if text else b""
     if levels.dtype == np.uint16:
-        return formats.write_png(file, levels, profile=profile, exif=exif, text=chunk)
-    known = {"icc_profile": profile, "exif": exif} | writer.options
+        return formats.write_png(file, levels, profile=profile, exif=block, text=chunk)
+    known = {"icc_profile": profile, "exif": block} | writer.options
     if writer.format == "PNG":
         known["pnginfo"] = PngImagePlugin.PngInfo()
         known["pnginfo"].add(b"iTXt", chunk) if chunk else None
@@ -239,7 +239,7 @@ def _write(file, levels, writer, told):
 @contextlib.contextmanager
 def _pillow(path, max_pixels):
     """Pillow under our limit of pixels and without warnings, its many errors as ValueErrors of one line."""
-    with metadata.quiet():  # one reader at a time: the limit, too, belongs to the whole process
+    with exif.without_warnings():  # one reader at a time: the limit, too, belongs to the whole process
         kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels / 2  # it raises at twice that
         try:
             yield

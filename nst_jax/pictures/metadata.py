@@ -1,32 +1,18 @@
-"""What a picture's file carries besides its pixels: a text of ours, and EXIF."""
+"""A text of ours inside a picture's file: written as a PNG's chunk or an XMP packet, and read from either."""
 
-import contextlib
 import mmap
 import os
 import re
 import struct
-import threading
-import warnings
 import zlib
 from xml.parsers import expat
 from xml.sax import saxutils
 
-from PIL import Image, ImageCms
+from nst_jax.ground.choices import one_line
 
 MOST = 60_000  # bytes of a stored text or EXIF block: a JPEG's segment holds 65,533
 KEYWORD = b"nst_jax"
 NAMESPACE = "urn:nst-jax:1#"
-BROKEN = (
-    ImageCms.PyCMSError,
-    SyntaxError,
-    LookupError,
-    OSError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-)  # what Pillow raises about broken EXIF blocks and profiles
 
 _PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -37,19 +23,6 @@ _PACKET = (
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML cannot hold
 _REACH = 1_000_000  # bytes of a packet that another program wrote ours into
 _CHUNKS = 1_000_000  # of a PNG that are looked at
-_DESCRIBES = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)}  # EXIF, not layout
-_ONE = threading.RLock()
-
-
-@contextlib.contextmanager
-def quiet():
-    """Pillow without its warnings; they belong to the whole process: one thread at a time."""
-    with _ONE, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-# the text
 
 
 def packet(text) -> bytes:
@@ -77,8 +50,8 @@ def read(path) -> str | None:
             text = _in_chunks(file) if file.read(8) == b"\x89PNG\r\n\x1a\n" else None
             return _in_packets(file) if text is None else text
     except (ValueError, zlib.error, expat.ExpatError) as error:
-        why = " ".join(str(error).split())
-        raise ValueError(f"stored text must be whole, got {os.fspath(path)!r} ({why}): fetch it again") from error
+        got = f"got {os.fspath(path)!r} ({one_line(error)})"
+        raise ValueError(f"stored text must be whole, {got}: fetch it again") from error
 
 
 def _in_chunks(file):
@@ -160,40 +133,3 @@ def _in_xml(data):
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = written, refused
     parser.Parse(data, True)
     return _bounded(texts[0]) if texts else None
-
-
-# EXIF
-
-
-def exif(block, shape) -> bytes | None:
-    """An EXIF block (bytes or Pillow's) for a new picture: upright, of this (h, w), nothing embedded; None: broken.
-
-    Maker notes go too: they hold previews, and places that moving them makes wrong.
-    """
-    with contextlib.suppress(*BROKEN), quiet():
-        known = block if isinstance(block, Image.Exif) else _parsed(block)
-        kept = {tag: known[tag] for tag in known if tag in _DESCRIBES}
-        inner, places = (dict(known.get_ifd(tag)) for tag in (34665, 34853))
-        inner = {tag: inner[tag] for tag in inner if tag not in (0x927C, 0xA005)}  # MakerNote, Interoperability
-        if inner:
-            kept[34665] = inner | {0xA002: shape[1], 0xA003: shape[0]}
-        kept |= {34853: places} if places else {}
-        new = Image.Exif()
-        for tag, value in (kept | {274: 1}).items():
-            new[tag] = value
-        data = new.tobytes()
-        return data if kept and len(data) <= MOST else None
-    return None
-
-
-def tags(block) -> dict:
-    """The tags of an EXIF block that `exif` made, for a TIFF: {number: value, or {} of a directory}."""
-    known = _parsed(block or b"")
-    return {tag: dict(known.get_ifd(tag)) if tag in (34665, 34853) else known[tag] for tag in known}
-
-
-def _parsed(block):
-    """Pillow's EXIF of these bytes."""
-    known = Image.Exif()
-    known.load(block)
-    return known

@@ -1,17 +1,15 @@
-"""nst_jax.embedded: texts and EXIF in pictures, and nothing else; texts from strangers."""
+"""nst_jax.pictures.metadata: texts in pictures, and nothing else; texts from strangers."""
 
 import json
 import os
 import struct
-import sys
 import tracemalloc
-import types
 import zlib
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
-from test_images import message, noise, one_line, smooth
+from PIL import Image
+from test_images import message, one_line, smooth
 
 from nst_jax.pictures import images, metadata
 from nst_jax.pictures.images import Extras
@@ -32,9 +30,6 @@ def saved(path, text=TEXT, *, size=(48, 64), **extras):
     """A picture with a text in it."""
     images.save(path, smooth(*size), extras=Extras(text=text, **extras))
     return path
-
-
-# texts
 
 
 @pytest.mark.parametrize("suffix", HOLDS)
@@ -190,169 +185,3 @@ def test_fuzz(tmp_path, suffix):
     assert refused
     assert all(one_line(text) and text.startswith("stored text must be whole, got ") for text in refused)
     assert changed
-
-
-# EXIF
-
-
-def photograph(shape=(100, 200)):
-    """What a camera writes, with a thumbnail, a maker's note and a place."""
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x8298] = "Maker", "Model", 6, "someone"
-    exif[0x0100], exif[0x0101], exif[0x02BC], exif[0x8649] = shape[1], shape[0], b"<xmp/>", b"thumbs"
-    exif[0x8769] = {0x9003: "2024:01:02 03:04:05", 0xA002: shape[1], 0xA003: shape[0], 0x927C: b"M" * 900, 0x829A: 0.01}
-    exif[0x8825] = {1: "N", 2: (52.0, 30.0, 0.0)}
-    first = exif.tobytes()[6:]
-    count = struct.unpack_from(">H", first, 8)[0]
-    thumb, at = b"\xff\xd8THUMBNAIL\xff\xd9", len(first)
-    directory = struct.pack(">HHHIIHHIII", 2, 0x201, 4, 1, at + 30, 0x202, 4, 1, len(thumb), 0)
-    linked = bytearray(first + directory + thumb)
-    struct.pack_into(">I", linked, 8 + 2 + 12 * count, at)
-    return b"Exif\0\0" + bytes(linked)
-
-
-def parsed(block):
-    """(tags, inner tags, place, thumbnail's tags) of a block."""
-    exif = Image.Exif()
-    exif.load(block)
-    return dict(exif), dict(exif.get_ifd(0x8769)), dict(exif.get_ifd(0x8825)), dict(exif.get_ifd(ExifTags.IFD.IFD1))
-
-
-def test_the_photograph_has_what_is_removed():
-    tags, inner, _, thumbnail = parsed(photograph())
-    assert tags[0x0112] == 6
-    assert {0x0100, 0x02BC, 0x8649} <= set(tags)
-    assert 0x927C in inner
-    assert thumbnail[0x202] == len(b"\xff\xd8THUMBNAIL\xff\xd9")
-
-
-@pytest.mark.parametrize("suffix", [*HOLDS, "16.png", "16.tif"])
-def test_exif_of_a_photograph(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    images.save(path, smooth(), extras=Extras(exif=photograph(), bits=16 if "16" in suffix else 8))
-    with Image.open(path) as im:
-        im.load()
-        exif = im.getexif()
-        tags, inner, place = dict(exif), dict(exif.get_ifd(0x8769)), dict(exif.get_ifd(0x8825))
-    assert (tags[0x010F], tags[0x0110], tags[0x8298], tags.get(0x0112, 1)) == ("Maker", "Model", "someone", 1)
-    assert (inner[0x9003], inner[0xA002], inner[0xA003]) == ("2024:01:02 03:04:05", 64, 48)
-    assert place == {1: "N", 2: (52.0, 30.0, 0.0)}
-    assert 0x927C not in inner
-    data = path.read_bytes()
-    assert not any(word in data for word in (b"THUMBNAIL", b"thumbs", b"<xmp/>", b"M" * 99))
-    picture = images.read(path)
-    assert picture.image.shape == (48, 64, 3)  # not turned again
-    again = parsed(metadata.exif(picture.exif, (10, 20)))
-    assert (again[1][0xA002], again[1][0xA003]) == (20, 10)
-    assert again[2][1] == "N"
-
-
-def test_exif_is_not_kept_unasked(tmp_path):
-    noise_image = Image.fromarray(noise())
-    noise_image.save(tmp_path / "a.jpg", exif=photograph())
-    images.save(tmp_path / "b.jpg", images.load(tmp_path / "a.jpg"))
-    assert images.read(tmp_path / "a.jpg").exif
-    assert images.read(tmp_path / "b.jpg").exif is None
-    assert b"Maker" not in (tmp_path / "b.jpg").read_bytes()
-
-
-def test_broken_exif_is_left_out(tmp_path):
-    rng, whole = np.random.default_rng(0), photograph()
-    large = Image.Exif()
-    large[0x010E] = "x" * 70_000
-    bare = Image.Exif()
-    bare[0x0112] = 6
-    for block in (b"", b"Exif\0\0", b"garbage" * 9, whole[:20], large.tobytes(), bare.tobytes()):
-        assert metadata.exif(block, (48, 64)) is None
-        images.save(tmp_path / "a.jpg", smooth(), extras=Extras(exif=block))
-        assert images.read(tmp_path / "a.jpg").exif is None
-    for i in range(150):
-        damaged = np.frombuffer(whole, np.uint8).copy()
-        at = rng.integers(6, len(whole), 3)
-        damaged[at] ^= rng.integers(1, 256, 3, dtype=np.uint8)
-        block = damaged[: rng.integers(6, len(whole)) if i % 3 == 0 else None].tobytes()
-        for suffix in (".jpg", ".tif"):
-            images.save(tmp_path / f"a{suffix}", smooth(16, 16), extras=Extras(exif=block))
-            assert images.load(tmp_path / f"a{suffix}").shape == (16, 16, 3)
-
-
-# alpha
-
-
-@pytest.mark.parametrize("suffix", [s for s, w in images.SUFFIXES.items() if "alpha" in w.holds])
-def test_alpha_is_kept_straight(tmp_path, suffix):
-    y, x = np.mgrid[0:48, 0:64]
-    alpha = np.clip((24 - np.hypot(y - 24, x - 32)) / 8 + 0.5, 0, 1).astype(np.float32)
-    image = 0.2 + 0.6 * smooth()
-    images.save(tmp_path / f"a{suffix}", image, extras=Extras(alpha=alpha))
-    picture = images.read(tmp_path / f"a{suffix}")
-    assert np.abs(picture.alpha - alpha).max() < 0.03
-    assert picture.alpha.min() == 0
-    assert np.abs(picture.image - image).max() < 0.06  # no halo, and none from unseen pixels
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
-def test_alpha_is_over_white_elsewhere(tmp_path, suffix):
-    image, alpha = smooth(), np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (48, 64))
-    images.save(tmp_path / f"a{suffix}", image, extras=Extras(alpha=alpha))
-    picture = images.read(tmp_path / f"a{suffix}")
-    assert picture.alpha is None
-    assert np.abs(picture.image - (1 - (1 - image) * alpha[..., None])).mean() < 0.01
-
-
-def test_alpha_is_refused(tmp_path):
-    path = tmp_path / "a.png"
-    for bad, why in [
-        (np.zeros((48, 64, 1)), "[48, 64] like the image, got [48, 64, 1]"),
-        (np.zeros((64, 48)), "got [64, 48]"),
-        (np.full((48, 64), np.nan), "alpha must be finite"),
-        (np.zeros((48, 64), np.uint8), "alpha must be floats"),
-    ]:
-        assert why in message(images.save, path, smooth(), extras=Extras(alpha=bad))
-
-
-# kinds
-
-
-def test_programs_are_no_pictures(tmp_path):
-    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n"
-    for name in ("a.eps", "a.png"):
-        (tmp_path / name).write_bytes(eps)
-        assert "must be a picture (PNG, JPEG" in message(images.read, tmp_path / name)
-
-
-def heic(path, brand=b"heic", *more):
-    """The beginning of a HEIC file."""
-    body = b"ftyp" + brand + bytes(4) + b"".join((b"mif1", *more))
-    path.write_bytes(struct.pack(">I", 4 + len(body)) + body + bytes(99))
-    return path
-
-
-def test_heic_without_its_reader(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    for brand in (b"heic", b"heix", b"mif1", b"hevc"):
-        assert message(images.read, heic(tmp_path / "a.jpg", brand)).endswith("pip install 'nst-jax[heif]'")
-    assert "heif" not in message(images.read, heic(tmp_path / "a.jpg", b"mif1", b"avif"))
-    saved(tmp_path / "a.png")
-    images.read(tmp_path / "a.png")
-
-
-def test_heic_with_its_reader(tmp_path, monkeypatch):
-    """A stand-in for pillow_heif, which registers an opener as it does."""
-
-    def opened(file, name):
-        im = Image.new("RGB", (32, 20), (255, 0, 0))
-        im.format, im.tile = "HEIF", []
-        return im
-
-    known = dict(Image.OPEN)
-    fake = types.SimpleNamespace(
-        register_heif_opener=lambda: Image.OPEN.update(HEIF=(opened, lambda head: b"heic" in head))
-    )
-    monkeypatch.setitem(sys.modules, "pillow_heif", fake)
-    try:
-        image = images.load(heic(tmp_path / "a.heic"))
-    finally:
-        Image.OPEN.clear()
-        Image.OPEN.update(known)
-    np.testing.assert_array_equal(image, np.broadcast_to([1, 0, 0], (20, 32, 3)))

@@ -1,0 +1,66 @@
+"""EXIF: what of a photograph's block goes into a new picture, and what Pillow raises and warns of on the way."""
+
+import contextlib
+import struct
+import threading
+import warnings
+
+from PIL import Image, ImageCms
+
+from nst_jax.pictures import metadata
+
+PILLOW_ERRORS = (
+    ImageCms.PyCMSError,
+    SyntaxError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)  # what Pillow raises about broken EXIF blocks and profiles
+_DESCRIBES = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)}  # EXIF, not layout
+_ONE = threading.RLock()
+
+
+@contextlib.contextmanager
+def without_warnings():
+    """Pillow without its warnings; they belong to the whole process: one thread at a time."""
+    with _ONE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def clean(block, shape) -> bytes | None:
+    """An EXIF block (bytes or Pillow's) for a new picture: upright, of this (h, w), nothing embedded; None: broken.
+
+    Maker notes go too: they hold previews, and places that moving them makes wrong.
+    """
+    with contextlib.suppress(*PILLOW_ERRORS), without_warnings():
+        known = block if isinstance(block, Image.Exif) else _parsed(block)
+        kept = {tag: known[tag] for tag in known if tag in _DESCRIBES}
+        inner, places = (dict(known.get_ifd(tag)) for tag in (34665, 34853))
+        inner = {tag: inner[tag] for tag in inner if tag not in (0x927C, 0xA005)}  # MakerNote, Interoperability
+        if inner:
+            kept[34665] = inner | {0xA002: shape[1], 0xA003: shape[0]}
+        kept |= {34853: places} if places else {}
+        new = Image.Exif()
+        for tag, value in (kept | {274: 1}).items():
+            new[tag] = value
+        data = new.tobytes()
+        return data if kept and len(data) <= metadata.MOST else None
+    return None
+
+
+def tiff_tags(block) -> dict:
+    """The tags of an EXIF block that `clean` made, for a TIFF: {number: value, or {} of a directory}."""
+    known = _parsed(block or b"")
+    return {tag: dict(known.get_ifd(tag)) if tag in (34665, 34853) else known[tag] for tag in known}
+
+
+def _parsed(block):
+    """Pillow's EXIF of these bytes."""
+    known = Image.Exif()
+    known.load(block)
+    return known
