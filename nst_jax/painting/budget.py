@@ -7,9 +7,11 @@ from typing import NamedTuple
 import jax
 
 from nst_jax import recipes
+from nst_jax.painting import job as jobs
 from nst_jax.painting import painter
-from nst_jax.painting.painter import Job
-from nst_jax.recipes import Stage
+from nst_jax.painting.job import Job
+from nst_jax.pictures import images
+from nst_jax.recipes import Size
 
 MARGIN = 0.85  # machines are shared: a plan that uses the whole budget overruns it every other time
 FEWEST = 8  # steps at a size, below which a size is not worth its compilation
@@ -28,12 +30,12 @@ class Cost(NamedTuple):
         return self.fixed + self.pixel * shape[0] * shape[1]
 
 
-def measured(params, job: Job, *, clock=time.perf_counter) -> Cost:
+def measure(params, job: Job, *, clock=time.perf_counter) -> Cost:
     """The cost of a job's steps, from its two smallest sizes; what is compiled here need not be again in the run."""
     compiling, points = [], []
-    for shape, stage in painter.stages(job)[:2]:
+    for shape, stage in jobs.sizes(job)[:2]:
         small = job._replace(
-            content=painter.images.resize(job.content, shape),
+            content=images.resize(job.content, shape),
             shape=shape,
             recipe=job.recipe._replace(schedule=recipes.once(max(6, stage.steps))),  # its steps settle its plan
         )
@@ -54,9 +56,9 @@ def _line(compiling, points) -> Cost:
     return Cost(compiling, max(0.0, t - pixel * b), pixel)
 
 
-def planned(job: Job, cost: Cost, seconds: float) -> tuple[Stage, ...]:
+def fit_steps(job: Job, cost: Cost, seconds: float) -> tuple[Size, ...]:
     """The job's sizes with as many steps, in its recipe's proportion, as these seconds allow."""
-    stages = painter.stages(job)
+    stages = jobs.sizes(job)
     left = MARGIN * seconds - cost.compiling * max(0, len(stages) - 2)
     once = sum(stage.steps * cost.of(shape) for shape, stage in stages)
     total = sum(stage.steps for _, stage in stages)
@@ -64,5 +66,5 @@ def planned(job: Job, cost: Cost, seconds: float) -> tuple[Stage, ...]:
     if steps < FEWEST * len(stages):
         need = (FEWEST * len(stages) * once / total + cost.compiling * len(stages)) / MARGIN / 60
         h, w = job.shape
-        raise ValueError(f"minutes must be at least {need:.1f} for {w}×{h} here, got {seconds / 60:.1f}: lower --size")
+        raise ValueError(f"minutes must be at least {need:.1f} for {w}×{h} here, got {seconds / 60:.1f}: lower size")
     return recipes.shared(tuple(stage for _, stage in stages), steps)

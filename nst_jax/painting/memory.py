@@ -70,7 +70,7 @@ class Load(NamedTuple):
     rooted: bool = True  # whether the style distance takes roots of moments
 
 
-def applied(plan: Plan, loss: Loss) -> Loss:
+def apply(plan: Plan, loss: Loss) -> Loss:
     """The loss, computed as a plan says; blocks computed again are the network's own affair."""
     loss = tiles.recomputed(loss) if plan.recomputed else loss
     return tiles.tiled(loss, size=plan.window) if plan.window else loss
@@ -95,18 +95,18 @@ def host() -> int:
     return whole
 
 
-def chosen(load: Load, memory: int) -> Plan:
+def choose_plan(load: Load, memory: int) -> Plan:
     """The fastest plan that fits into so many bytes."""
     fitting = [plan for plan in candidates(load) if peak(plan, load) <= memory]
     if not fitting:
         least = min(peak(plan, load) for plan in candidates(load))
         h, w = load.shape
         need = f"must be at least {readable(least)} for {w}×{h} px"
-        raise ValueError(f"memory {need}, got {readable(memory)}: choose a smaller --size, or Adam for L-BFGS")
+        raise ValueError(f"memory {need}, got {readable(memory)}: choose a smaller size, or Adam for L-BFGS")
     return min(fitting, key=lambda plan: cost(plan, load))
 
 
-def worth(params, shape: tuple[int, int], steps: int) -> bool:
+def repays(params, shape: tuple[int, int], steps: int) -> bool:
     """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
     each = {name: math.prod(k) for name, k in kernels.items() if convolutions.worth(*k[2:])}
@@ -124,9 +124,7 @@ def smaller(plan: Plan, load: Load) -> Plan:
     fitting = fitting or sorted(less, key=lambda other: step(other, load))[:1]
     if not fitting:
         h, w = load.shape
-        raise ValueError(
-            f"memory must be enough for {w}×{h} px, got too little even for {plan}: choose a smaller --size"
-        )
+        raise ValueError(f"memory must be enough for {w}×{h} px, got too little even for {plan}: choose a smaller size")
     return min(fitting, key=lambda plan: cost(plan, load))._replace(direct=plan.direct)
 
 

@@ -1,11 +1,19 @@
-"""From pictures and a recipe to a painting: the core's functions, put together as a recipe says, coarse to fine."""
+"""Where a painting stands, as a value: started, advanced, kept, resumed. The one loop through a schedule is here.
+
+    run = painter.start(params, job)
+    run = painter.advance(run, 40)                        # any number of steps, one program for each size
+    run = painter.advance(run, 40, turn=Turn(style=2.0))  # other weights from here on; nothing compiles
+    kept = painter.snapshot(run)                          # on the host, to be stored
+    run = painter.resume(params, job, kept)               # the same bits from here on
+
+A Run is painted by a `Subject`: one picture here, several at once in `vmapped`.
+"""
 
 import concurrent.futures
 import contextlib
-import math
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,113 +23,349 @@ from jax import Array
 from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
-from nst_jax.objective.losses import Region
-from nst_jax.painting import devices as meshes
-from nst_jax.painting import memory, programs, starts, transfer
-from nst_jax.painting.memory import Load, Machine, Plan
-from nst_jax.pictures import images
-from nst_jax.recipes import Recipe, Stage
-
-WHOLE, ANY = Plan(), Machine()
-
-
-class Job(NamedTuple):
-    """What is painted: pictures at full resolution, the shape to paint at, where to start."""
-
-    content: Any
-    regions: tuple[Region, ...]
-    recipe: Recipe
-    shape: tuple[int, int]
-    start: Any = None  # a picture in place of the recipe's own start
-    seed: int = 0
+from nst_jax.painting import devices, memory, programs, transfer
+from nst_jax.painting import job as jobs
+from nst_jax.painting.job import ANY, WHOLE, Job, Stage
+from nst_jax.painting.memory import Machine, Plan
+from nst_jax.recipes import Recipe, Turn
 
 
 class Frame(NamedTuple):
     """A run at one moment: steps done in all, the picture to show, its loss by name, the last Info, and the plan."""
 
     step: int
-    image: Array
-    terms: dict[str, Array]
-    info: transfer.Info
+    image: Any
+    terms: dict[str, Any]
+    info: Any
     plan: Plan = WHOLE
 
 
-def loss(recipe: Recipe, *, plan: Plan = WHOLE, dtype=None, mesh=None) -> losses.Loss:
-    """The loss that a recipe's words name, computed as a plan says."""
-    plain = losses.loss(
-        vgg19.network(
-            pool=recipe.pool,
-            padding=recipe.padding,
-            dtype=dtype,
-            again=plan.again,
-            convolution="direct" if plan.direct else "winograd",
-        ),
-        content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),
-        style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
-        variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
-    )
-    return memory.applied(plan, plain if mesh is None else meshes.sharded(plain, mesh))
+class Subject(Protocol):
+    """What a run paints, as functions of its stages."""
+
+    @property
+    def machine(self) -> Machine:
+        """What the run may use."""
+        ...
+
+    @property
+    def turn(self) -> Turn:
+        """What holds before any turn; of several pictures the first one's."""
+        ...
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, resolved."""
+        ...
+
+    def solver(self, stage: Stage) -> transfer.Solver:
+        """The solver of one picture of a stage."""
+        ...
+
+    def step(self, stage: Stage) -> Any:
+        """A step of all pictures together."""
+        ...
+
+    def begin(self, stage: Stage) -> Any:
+        """The state that a run starts with."""
+        ...
+
+    def carry(self, stage: Stage, to: Stage, state) -> Any:
+        """The state that goes on at the next stage."""
+        ...
+
+    def restore(self, stage: Stage, leaves) -> Any:
+        """A state from its leaves on the host."""
+        ...
+
+    def measure(self, stage: Stage) -> Any:
+        """What can be measured before the first step of a stage, whatever the weights."""
+        ...
+
+    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+        """What a step takes after its state: (params, targets, weights)."""
+        ...
+
+    def compile(self, stage: Stage) -> None:
+        """Compile what a stage will call, from shapes alone."""
+        ...
+
+    def frames(self, run: "Run") -> list[Frame]:
+        """One moment of each picture."""
+        ...
+
+    def smaller(self, stage: Stage) -> Stage:
+        """The same stage in less memory, or an error that there is no such plan."""
+        ...
 
 
-def bound(recipe: Recipe, plan: Plan, machine: Machine) -> losses.Loss:
-    """A recipe's loss as a plan says, on this machine."""
-    return loss(recipe, plan=plan, dtype=machine.dtype, mesh=machine.mesh)
+class Run(NamedTuple):
+    """Where a painting stands: its stages, which one, steps done in it, the state; and what follows from these."""
+
+    subject: Any
+    stages: tuple[Stage, ...]
+    stage: int
+    step: int  # within the stage
+    state: Any
+    turn: Turn | None = None  # None: as the job has it
+    turns: tuple[tuple[int, Turn], ...] = ()  # (steps done in all, what held from there on)
+    scene: Any = None
+    args: Any = None
+    info: Any = None  # of the last step of this stage
+
+    @property
+    def now(self) -> Stage:
+        """The stage that the run is in."""
+        return self.stages[self.stage]
+
+    @property
+    def done(self) -> int:
+        """Steps done in all."""
+        return sum(stage.steps for stage in self.stages[: self.stage]) + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.done == self.total
 
 
-WRAPPERS = {"best": transfer.best, "averaged": transfer.averaged}
+class Snapshot(NamedTuple):
+    """A run without what can be made again: the state's leaves are NumPy's."""
+
+    stages: tuple[Stage, ...]
+    stage: int
+    step: int
+    leaves: tuple[np.ndarray, ...]
+    turn: Turn | None = None
+    turns: tuple[tuple[int, Turn], ...] = ()
 
 
-def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
-    """The solver that a recipe's words name; it begins again where a step goes wrong."""
-    make = vgg19.choice("optimizer", recipe.optimizer, transfer.OPTIMIZERS)
-    plain = transfer.solver(losses.objective(loss), make(**recipe.settings))
-    wrapped = transfer.guarded(transfer.clamped(plain) if "clamped" in recipe.keep else plain)
-    for text in recipe.keep:
-        word, *numbers = text.split(":")
-        if word != "clamped":
-            wrapped = vgg19.choice("keep", word, WRAPPERS)(wrapped, *map(float, numbers))
-    return wrapped
+def start(params, job: Job, *, machine: Machine = ANY, stages: tuple[Stage, ...] = ()) -> Run:
+    """A run before its first step; `stages` as another run had them, or resolved for this machine."""
+    return begin(One(params, job, machine), stages)
 
 
-def stages(job: Job) -> tuple[tuple[tuple[int, int], Stage], ...]:
-    """Each stage of a job with its picture's shape; the last has the job's own."""
-    length = images.EDGES[job.recipe.edge](*job.shape)
-    schedule = job.recipe.schedule(length)
-    last = schedule[-1].size
-    return tuple((_shrunk(job.shape, stage.size / last), stage) for stage in schedule)
+def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
+    """A run of this subject before its first step."""
+    stages = stages or subject.stages()
+    if _compiled_early(subject, stages[0]):
+        subject.compile(stages[0])
+    scene = subject.measure(stages[0])
+    run = _with_arguments(Run(subject, stages, 0, 0, None, scene=scene))
+    return run._replace(state=_with_rate(run, subject.begin(stages[0])))
 
 
-def _shrunk(shape, scale):
-    return (max(16, round(shape[0] * scale)), max(16, round(shape[1] * scale)))
+def advance(run: Run, count: int, *, turn: Turn | None = None) -> Run:
+    """So many steps further, over the ends of stages; the run that is given stays valid."""
+    return _advance(run, count, turn, transfer.advance)
 
 
-def at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
-    """The content and the regions of a job at a stage's shape, made anew from the full pictures."""
-    scale = images.EDGES[job.recipe.edge](*shape)
-
-    def styled(style):
-        known = np.asarray(style.image)
-        size = images.fitted(known.shape, style_edge(job.recipe, style, known.shape, scale), edge=job.recipe.edge)
-        return style._replace(image=images.resize(known, size), guide=_resized(style.guide, size), scale=1.0)
-
-    regions = tuple(Region(tuple(map(styled, r.styles)), _resized(r.guide, shape)) for r in job.regions)
-    return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+def consume(run: Run, count: int, *, turn: Turn | None = None) -> Run:
+    """`advance` in the memory of the run that is given, which is gone afterwards."""
+    return _advance(run, count, turn, transfer.consume)
 
 
-def style_edge(recipe, style, known, content: int) -> int:
-    """How long a style's edge is beside a content of this edge, as its recipe says."""
-    if isinstance(recipe.style_size, int):
-        return recipe.style_size
-    wanted = max(16, round(content * style.scale))
-    return wanted if recipe.style_size == "same" else min(wanted, images.EDGES[recipe.edge](*known[:2]))
+def snapshot(run: Run) -> Snapshot:
+    """What has to be kept of a run to go on from here."""
+    state = devices.collected(run.state, mesh) if (mesh := run.subject.machine.mesh) else jax.device_get(run.state)
+    return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns)
 
 
-def _resized(guide, shape):
-    return None if guide is None else images.resize(guide, shape).clip(0, 1)
+def resume(params, job: Job, kept: Snapshot, *, machine: Machine = ANY) -> Run:
+    """The run that a snapshot was taken of, which goes on to the same bits on the same machine."""
+    return restore(One(params, job, machine), kept)
 
 
-_prepared = programs.Program(lambda prepare, *args: prepare(*args), static_argnums=0)
-_terms = programs.Program(
+def restore(subject: Subject, kept: Snapshot) -> Run:
+    """The run of this subject that a snapshot was taken of."""
+    stage = kept.stages[kept.stage]
+    run = Run(subject, kept.stages, kept.stage, kept.step, None, kept.turn, kept.turns, subject.measure(stage))
+    return _with_arguments(run)._replace(state=subject.restore(stage, kept.leaves))
+
+
+def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
+    """Paint a job; yield a Frame after each `every` steps and at the end of each stage."""
+    for (frame,) in follow(start(params, job, machine=machine), every=every):
+        yield frame
+
+
+def follow(run: Run, *, every: int) -> Iterator[list[Frame]]:
+    """Paint a run to its end; yield its pictures' frames after each `every` steps and at the end of each stage."""
+    with compiling_ahead() as ahead:
+        while not run.finished:
+            run = consume(run, until(run, every))
+            yield look(run)
+            ahead(run)
+
+
+def look(run: Run) -> list[Frame]:
+    """One moment of each picture of a run."""
+    return run.subject.frames(run)
+
+
+def until(run: Run, every: int) -> int:
+    """Steps to the next multiple of `every`, counted from the start of the run, or to the end of the stage."""
+    left = run.now.steps - run.step or run.stages[run.stage + 1].steps
+    return min(every - run.done % every, left)
+
+
+# The loop
+
+
+def _advance(run, count, turn, program) -> Run:
+    if turn is not None:
+        run = _turned(run, turn)
+    while count and not run.finished:
+        if run.step == run.now.steps:
+            run = _next(run)
+        now = min(count, run.now.steps - run.step)
+        run, count = _stepped(run, now, program), count - now
+    return run
+
+
+def _turned(run, turn) -> Run:
+    """The run with other weights from here on: a new problem, whose lowest loss is not known yet."""
+    run = _with_arguments(run._replace(turn=turn, turns=(*run.turns, (run.done, turn))))
+    return run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate))
+
+
+def _with_rate(run, state):
+    """A state with the factor of the learning rate that holds now."""
+    rate = (run.turn or run.subject.turn).rate
+    if rate == 1:
+        return state
+    if not transfer.has_rate(state):
+        raise ValueError(f"rate must stay 1 with lbfgs, which searches along each line, got {rate}: leave it")
+    return transfer.turn(state, rate=rate)
+
+
+def _with_arguments(run) -> Run:
+    return run._replace(args=run.subject.arguments(run.now, run.scene, run.turn))
+
+
+def _next(run) -> Run:
+    """The same run at the beginning of its next stage."""
+    after = run._replace(stage=run.stage + 1, step=0, scene=None, args=None, info=None)
+    after = _with_arguments(after._replace(scene=run.subject.measure(after.now)))
+    state = run.subject.carry(run.now, after.now, run.state)
+    return after._replace(state=_with_rate(after, state) if run.now.network != after.now.network else state)
+
+
+def _stepped(run, count, program) -> Run:
+    """So many steps within a stage; in a smaller plan where a device's memory ends against what was planned."""
+    while True:
+        kept = _copy_on_host(run.state) if program is transfer.consume else run.state
+        step = run.subject.step(run.now)
+        try:
+            if run.info is None:
+                program.ready(step, run.state, 1, *run.args)
+            state, info = program(step, run.state, count, *run.args)
+            if kept is not None:
+                jax.block_until_ready(info)
+            return run._replace(state=state, info=info, step=run.step + count)
+        except jax.errors.JaxRuntimeError as error:
+            if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+        run = _replanned(run, kept)
+
+
+def _replanned(run, kept) -> Run:
+    stage = run.subject.smaller(run.now)
+    stages = (*run.stages[: run.stage], stage, *run.stages[run.stage + 1 :])
+    run = run._replace(stages=stages, info=None, scene=None, args=None)
+    run = _with_arguments(run._replace(scene=run.subject.measure(stage)))
+    return run._replace(state=run.subject.restore(stage, jax.tree.leaves(kept)))
+
+
+def _copy_on_host(state):
+    """A state's copy on the host; none where that is the device, or has a part only: it raises nothing there."""
+    return None if jax.default_backend() == "cpu" or jax.process_count() > 1 else jax.device_get(state)
+
+
+def _compiled_early(subject, stage) -> bool:
+    """Whether a stage's programs are compiled from shapes alone: windows run far longer than they compile."""
+    return not stage.plan.window and not subject.machine.mesh
+
+
+@contextlib.contextmanager
+def compiling_ahead():
+    """A function of a run: called after its frames, it compiles the next stage's programs beside the steps."""
+    threads: dict[int, threading.Thread] = {}
+
+    def ahead(run: Run) -> None:
+        number = run.stage + 1
+        if number >= len(run.stages) or not _compiled_early(run.subject, run.stages[number]):
+            return
+        if number not in threads:
+            threads[number] = threading.Thread(target=run.subject.compile, args=(run.stages[number],))
+            threads[number].start()
+        if run.step == run.now.steps:  # the next stage begins: nothing is compiled twice
+            threads[number].join()
+
+    try:
+        yield ahead
+    finally:
+        for thread in threads.values():
+            thread.join()
+
+
+# One picture
+
+
+class Scene(NamedTuple):
+    """What a stage measures: the content's targets, and the moments of each region's styles, unmixed."""
+
+    spatial: Any
+    styles: tuple[tuple[dict, ...], ...]
+
+
+def measure(prepare, params, content, regions, weights) -> Scene:
+    """The targets of a content picture, and each style's moments by themselves."""
+    styled, plain = weights._replace(content={}), weights._replace(style={})
+    spatial = prepare(params, content, (), plain).spatial
+    spatial = spatial._replace(guides=losses.guides(regions, content.shape[:2], weights.style))
+
+    def moments(style):
+        return prepare(params, content, (losses.Region((style._replace(weight=1.0),)),), styled).style
+
+    return Scene(spatial, tuple(tuple(map(moments, region.styles)) for region in regions))
+
+
+measured = programs.Program(measure, static_argnums=0)
+
+
+@jax.jit
+def mixed(styles, shares):
+    """The moments that each region is painted after: {layer: [r, …]}."""
+    each = [losses.mixed(moments, of) for moments, of in zip(styles, shares, strict=True)]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
+
+
+def shares(job: Job, turn: Turn | None) -> list[list[float]]:
+    """How much of each style in each region's blend."""
+    mix = job.turn.mix if turn is None else turn.mix
+    given = [[float(style.weight) for style in region.styles] for region in job.regions]
+    if mix is None:
+        return given
+    for region in given:
+        if len(region) != len(mix) or len(mix) == 1 or min(mix) < 0 or not sum(mix):
+            got = f"got {', '.join(map(str, mix))}"
+            raise ValueError(f"mix must be a share from 0 for each of a region's {len(region)} styles, {got}")
+    return [list(map(float, mix))] * len(given)
+
+
+def blend(styles, job: Job, turn: Turn | None):
+    """What the styles of each region come to together; a single style is what it is."""
+    of = shares(job, turn)
+    alone = len(of) == 1 and len(of[0]) == 1
+    return styles[0][0] if alone else mixed(styles, of)
+
+
+terms = programs.Program(
     lambda loss, image, params, targets, weights: loss.terms(
         loss.summarise(params, image, targets.spatial, weights), targets, weights
     ),
@@ -129,155 +373,124 @@ _terms = programs.Program(
 )
 
 
-def load(params, job: Job, shape: tuple[int, int]) -> Load:
-    """What a step of this job works on at a stage's shape."""
-    widths, convs = vgg19.shape_of(params)
-    weights = job.recipe.weights(shape, widths=widths)
-    content, style = (
-        tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in (weights.content, weights.style)
-    )
-    image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
-    state = jax.eval_shape(solver(job.recipe, loss(job.recipe)).init, image)
-    styles = [np.shape(style.image) for region in job.regions for style in region.styles]
-    floats = 2 * image.size + math.prod(np.shape(job.content)) + sum(map(math.prod, styles))  # a frame, the content
-    held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
-    return Load(shape, params, content, style, guided, held, job.recipe.style_distance == "wasserstein")
-
-
-def planned(params, job: Job, shape: tuple[int, int], machine: Machine) -> Plan:
-    """How a stage of a job is computed on this machine."""
-    whole = load(params, job, shape)
-    if machine.mesh is not None:  # a device has its rows only
-        whole = whole._replace(shape=(-(-shape[0] // machine.mesh.shape["space"]), shape[1]))
-    plan, steps = memory.chosen(whole, machine.memory or memory.total()), dict(stages(job))[shape].steps
-    return plan._replace(direct=not memory.worth(params, shape, steps))
-
-
-def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
-    """Paint, coarse to fine; yield a Frame after each `every` steps of a stage and at its end."""
-    state, done = None, 0
-    runs = [_Run(params, job, shape, planned(params, job, shape, machine), machine) for shape, _ in stages(job)]
-    if runs[0].early:
-        runs[0].compiled()
-    for run, after, (shape, stage) in zip(runs, [*runs[1:], None], stages(job), strict=True):
-        scene = at(job, shape)
-        args, painter = run.arguments(scene), run.painter
-        state = (
-            transfer.begun(painter, begun(job, *scene)) if state is None else transfer.carried(painter, state, shape)
-        )
-        del scene  # at full size its pictures are as large as a state's
-        state = run.placed(state)
-        run.ready(state, args)
-        followed = _persistent(run, args, state, range(done, done + stage.steps), every)
-        for frame, state in _ahead(after, followed):  # noqa: B007, the last state goes on to the next stage
-            yield frame
-        done += stage.steps
-
-
-def _ahead(run: "_Run | None", frames):
-    """The same frames, while the next stage's programs are compiled; they are found done when they are called."""
-    compiling = threading.Thread(target=run.compiled) if run and run.early else None
-    for number, frame in enumerate(frames):
-        if compiling and number == 0:  # this stage's own are compiled now
-            compiling.start()
-        yield frame
-    if compiling:
-        compiling.join()
-
-
-class _Run(NamedTuple):
-    """One stage of a job, and how it is computed."""
+class One(NamedTuple):
+    """One picture, on a machine."""
 
     params: Any
     job: Job
-    shape: tuple[int, int]
-    plan: Plan
     machine: Machine
 
-    @property
-    def painter(self):
-        return solver(self.job.recipe, bound(self.job.recipe, self.plan, self.machine))
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the job on this machine."""
+        return jobs.stages(self.params, self.job, self.machine)
+
+    def network(self, stage: Stage):
+        """The parameters that paint a stage."""
+        return jobs.network(self.params, self.job, stage)
+
+    def loss(self, stage: Stage) -> losses.Loss:
+        """The loss of each step."""
+        return jobs.loss(self.job.recipe, plan=stage.plan, machine=self.machine)
+
+    def seldom(self, stage: Stage) -> losses.Loss:
+        """The loss as it is best computed once in a while: slower, but sooner compiled."""
+        return jobs.loss(self.job.recipe, plan=stage.plan._replace(direct=True), machine=self.machine)
+
+    def solver(self, stage: Stage) -> transfer.Solver:
+        """The solver of a stage."""
+        return jobs.solver(self.job.recipe, self.loss(stage))
+
+    def step(self, stage: Stage):
+        """A step of the picture."""
+        return self.solver(stage).step
+
+    def weights(self, stage: Stage, turn: Turn | None = None):
+        """The loss weights of a stage."""
+        return self.job.weights(stage.shape, vgg19.shape_of(self.network(stage))[0], turn)
+
+    def begin(self, stage: Stage):
+        """The state of the picture that the job starts from."""
+        picture = jobs.first_picture(self.job, *jobs.pictures_at(self.job, stage.shape))
+        return self.place(transfer.begin(self.solver(stage), picture))
 
     @property
-    def rare(self):
-        """The loss as it is best computed once in a while."""
-        return bound(self.job.recipe, self.plan._replace(direct=True), self.machine)
+    def turn(self) -> Turn:
+        """What holds before any turn."""
+        return self.job.turn
 
-    def arguments(self, scene):
+    def carry(self, stage: Stage, to: Stage, state):
+        """The state at the next stage; another network begins anew from the picture."""
+        if stage.network == to.network:
+            return self.place(transfer.carry(self.solver(to), state, to.shape))
+        return self.place(transfer.restart((self.solver(stage), self.solver(to)), state, to.shape))
+
+    def restore(self, stage: Stage, leaves):
+        """A state from its leaves on the host."""
+        return self.place(state_of(self.solver(stage), stage.shape, leaves))
+
+    def place(self, state):
+        """A state on the devices that go on with it."""
+        return state if self.machine.mesh is None else devices.placed(state, self.machine.mesh)
+
+    def measure(self, stage: Stage) -> Scene:
+        """The content's targets and each style's moments at a stage's shape."""
+        known = self.seldom(stage).prepare, self.network(stage), *jobs.pictures_at(self.job, stage.shape)
+        args = *known, self.weights(stage)
+        measured.ready(*args)
+        return measured(*args)
+
+    def arguments(self, stage: Stage, scene: Scene, turn: Turn | None) -> tuple:
         """(params, targets, weights)"""
-        weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
-        known = self.rare.prepare, self.params, *scene, weights
-        _prepared.ready(*known)
-        return self.params, _prepared(*known), weights
+        targets = losses.Targets(scene.spatial, blend(scene.styles, self.job, turn))
+        return self.network(stage), targets, self.weights(stage, turn)
 
-    def placed(self, state):
-        """A state where the run goes on."""
-        return state if self.machine.mesh is None else meshes.placed(state, self.machine.mesh)
-
-    def ready(self, state, args):
-        """Compile what this stage calls before its buffers are there."""
-        transfer.consumed.ready(self.painter.step, state, 1, *args)
-        _terms.ready(self.rare, transfer.shown(self.painter, state), *args)
-
-    @property
-    def early(self) -> bool:
-        """Whether its programs are compiled from shapes alone: windows run far longer than they compile."""
-        return not self.plan.window and not self.machine.mesh
-
-    def compiled(self):
-        """Compile what this stage will call, one beside the other; what is wrong will be raised when it is called."""
+    def compile(self, stage: Stage) -> None:
+        """Compile what a stage will call, one beside the other; what is wrong will be raised when it is called."""
         with contextlib.suppress(Exception):
-            weights = self.job.recipe.weights(self.shape, widths=vgg19.shape_of(self.params)[0])
-            prepared = _prepared.lower(self.rare.prepare, self.params, *at(self.job, self.shape), weights)
-            args = self.params, prepared.out_info, weights
-            image, painter = jax.ShapeDtypeStruct((*self.shape, 3), jnp.float32), self.painter
-            state = jax.eval_shape(painter.init, image)
-            with concurrent.futures.ThreadPoolExecutor(3) as pool:
-                step = pool.submit(transfer.consumed.lower(painter.step, state, 1, *args).compile)
-                others = prepared, _terms.lower(self.rare, image, *args)
-                for done in (step, *[pool.submit(lowered.compile) for lowered in others]):
-                    done.result()
+            compile_beside(self, stage)
         programs.give_back()
 
-    def frames(self, args, state, steps: range, every):
-        """(Frame, state) after each `every` steps and at the end."""
-        painter, rare = self.painter, self.rare
-        count = {"num_steps": len(steps), "every": every, "done": steps.start}
-        run = transfer.frames(painter.step, state, *args, **count, advance=transfer.consumed)
-        for step, state, info in run:
-            image = transfer.shown(painter, state)
-            image = image if self.machine.mesh is None else meshes.collected(image, self.machine.mesh)
-            yield Frame(steps.start + step, image, _terms(rare, image, *args), info, self.plan), state
+    def frames(self, run: Run) -> list[Frame]:
+        """The picture of a run, with its terms."""
+        image = transfer.picture(self.solver(run.now), run.state)
+        image = image if self.machine.mesh is None else devices.collected(image, self.machine.mesh)
+        return [Frame(run.done, image, terms(self.seldom(run.now), image, *run.args), run.info, run.now.plan)]
+
+    def smaller(self, stage: Stage) -> Stage:
+        """The same stage in less memory."""
+        load = jobs.load_at(self.network(stage), self.job, stage.shape)
+        return stage._replace(plan=memory.smaller(stage.plan, load))
 
 
-def _persistent(run: _Run, args, state, steps: range, every):
-    """The frames of a run, which goes on in smaller windows where a device's memory ends against all plans."""
-    while True:
-        kept = _copied(state)
-        try:
-            followed = run.frames(args, state, steps, every)
-            for frame, state in followed:
-                yield frame, state
-                kept, steps = _copied(state), range(frame.step, steps.stop)
-            return
-        except jax.errors.JaxRuntimeError as error:
-            if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-        run = run._replace(plan=memory.smaller(run.plan, load(run.params, run.job, run.shape)))
-        args, state = run.arguments(at(run.job, run.shape)), run.placed(jax.device_put(kept))
+def compile_beside(one: One, stage: Stage) -> None:
+    """Compile the measuring, the step and the terms of a stage beside each other."""
+    weights = one.weights(stage)
+    scene = measured.lower(
+        one.seldom(stage).prepare, one.network(stage), *jobs.pictures_at(one.job, stage.shape), weights
+    )
+    targets = losses.Targets(
+        scene.out_info.spatial, jax.eval_shape(lambda s: blend(s, one.job, None), scene.out_info.styles)
+    )
+    args = one.network(stage), targets, weights
+    image, solver = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32), one.solver(stage)
+    state = jax.eval_shape(solver.init, image)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        step = pool.submit(transfer.consume.lower(solver.step, state, 1, *args).compile)
+        others = scene, terms.lower(one.seldom(stage), image, *args)
+        for compiled in (step, *[pool.submit(lowered.compile) for lowered in others]):
+            compiled.result()
 
 
-def _copied(state):
-    """A state's copy on the host; none where that is the device, or has a part only: it raises nothing there."""
-    return None if jax.default_backend() == "cpu" or jax.process_count() > 1 else jax.device_get(state)
-
-
-def begun(job: Job, content, regions: Sequence[Region]) -> Array:
-    """The picture that a job starts from, of the content's shape."""
-    if job.start is not None:
-        return jax.device_put(images.resize(images.crop(job.start, content.shape), content.shape))
-    return starts.make(job.recipe.start, jax.random.key(job.seed), content, regions[0].styles[0].image)
+def state_of(solver: transfer.Solver, shape, leaves):
+    """A solver's state from its leaves on the host, if they are those of a picture of this shape."""
+    wanted = jax.eval_shape(solver.init, jax.ShapeDtypeStruct((*shape, 3), np.float32))
+    expected, structure = jax.tree.flatten(wanted)
+    got = [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves]
+    if got != [(leaf.shape, leaf.dtype) for leaf in expected]:
+        raise ValueError(
+            f"snapshot must be of a picture of {shape[1]}×{shape[0]} px by this recipe, got another: start anew"
+        )
+    return jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in leaves])
 
 
 def stylize(
@@ -285,7 +498,7 @@ def stylize(
 ) -> Array:
     """The content painted after one or several styles, at its own size: [h, w, 3] in [0, 1], all of them.
 
-    Without `params`, the network that `vgg19.find` finds; a recipe for another family is fitted to it.
+    Without `params`, the network that `vgg19.find` finds; a recipe for another family is calibrated for it.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     recipe, params, _ = calibration.fitted(recipe, vgg19.load() if params is None else params)

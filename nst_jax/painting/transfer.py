@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 
@@ -43,11 +44,25 @@ def _row(x):
     return jnp.asarray(x, jnp.float32)[None, None] if isinstance(x, tuple) else x
 
 
+class Rate(NamedTuple):
+    """A factor of the learning rate: a value of the state, so that changing it compiles nothing."""
+
+    rate: Array
+
+
+def scale_by_rate() -> optax.GradientTransformation:
+    """Multiplies updates by a factor that `turn` may change while a run goes on."""
+    return optax.GradientTransformation(
+        lambda params: Rate(jnp.float32(1)), lambda updates, state, params=None: (state.rate * updates, state)
+    )
+
+
 @functools.cache
 def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
     """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
     steps = [
         optax.scale_by_adam(b1, b2, _row(eps)),
+        scale_by_rate(),
         optax.stateless(lambda u, _: -_row(learning_rate) * jnp.asarray(u)),
     ]
     if slowing:
@@ -61,14 +76,16 @@ def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.Gradi
 
     def init(params):
         zeros = jnp.zeros_like(params)
-        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros), Rate(jnp.float32(1))
 
-    def update(grad, state, params=None):
+    def update(grad, states, params=None):
+        state, factor = states
         count = state.count + 1
         mu = b1 * state.mu + (1 - b1) * grad
         nu = b2 * state.nu + (1 - b2) * jnp.square(grad)
         rate = learning_rate * jnp.sqrt(1 - b2**count) / (1 - b1**count)
-        return -rate * mu / (jnp.sqrt(nu) + eps), optax.ScaleByAdamState(count, mu, nu)
+        update = -rate * (factor.rate * mu) / (jnp.sqrt(nu) + eps)
+        return update, (optax.ScaleByAdamState(count, mu, nu), factor)
 
     return optax.with_extra_args_support(optax.GradientTransformation(init, update))  # type: ignore[arg-type]
 
@@ -76,7 +93,8 @@ def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.Gradi
 @functools.cache
 def sgd(learning_rate=0.1, *, decay=1.0, decay_steps=100) -> optax.GradientTransformationExtraArgs:
     """Gradient descent, its rate multiplied by `decay` over each `decay_steps`."""
-    return optax.with_extra_args_support(optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay)))
+    descent = optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay))
+    return optax.with_extra_args_support(optax.chain(scale_by_rate(), descent))
 
 
 @functools.cache
@@ -186,12 +204,61 @@ def guarded(inner: Solver) -> Solver:
         new, info = inner.step(state, *args)
         image = inner.picture(state)
         sound = jnp.isfinite(info.loss) & jnp.isfinite(info.grad_norm) & jnp.isfinite(inner.picture(new)).all()
-        return lax.cond(sound, lambda: new, lambda: inner.init(jnp.where(jnp.isfinite(image), image, 0.5))), info
+
+        def again():
+            return _with_rate_of(state, inner.init(jnp.where(jnp.isfinite(image), image, 0.5)))
+
+        return lax.cond(sound, lambda: new, again), info
 
     return inner._replace(step=step)
 
 
-def resampled(state, shape: tuple[int, int]):
+def _with_rate_of(state, fresh):
+    """A fresh state with the learning rate's factor of another: what a turn has set is kept."""
+    return jax.tree_util.tree_map_with_path(lambda path, new, old: old if _last(path) == "rate" else new, fresh, state)
+
+
+# While a run goes on
+
+
+def has_rate(state) -> bool:
+    """Whether a state's learning rate can be changed: L-BFGS finds its own along each line."""
+    return any(_last(path) == "rate" for path, _ in jax.tree_util.tree_leaves_with_path(state))
+
+
+ANEW = {
+    "loss": jnp.inf,  # the lowest so far, of another problem
+    "value": jnp.inf,  # what L-BFGS remembers of its last evaluation; infinity makes it evaluate again
+    "diff_params_memory": 0,
+    "diff_updates_memory": 0,
+    "weights_memory": 0,
+}
+"""Leaves of a state that belong to the problem as it was, and what they begin with."""
+
+
+def turn(state, *, rate: float = 1.0):
+    """A state for weights that have changed, with a factor of the learning rate; nothing is compiled."""
+    line_search = optax.tree.get(state, "diff_params_memory") is not None
+
+    def one(path, leaf):
+        name = _last(path)
+        if name == "rate":
+            return _filled(leaf, rate)
+        return (
+            _filled(leaf, 0) if name == "count" and line_search else _filled(leaf, ANEW[name]) if name in ANEW else leaf
+        )
+
+    return jax.tree_util.tree_map_with_path(one, state)
+
+
+def _filled(leaf, value):
+    """One value in the place of a leaf: of its shape, type and devices."""
+    new = np.full(jnp.shape(leaf), value, leaf.dtype)
+    spread = isinstance(leaf.sharding, jax.sharding.NamedSharding)
+    return jax.device_put(new, leaf.sharding) if spread else jax.device_put(new)
+
+
+def resample(state, shape: tuple[int, int]):
     """A state carried to another scale: every image in it resized, the second moments of gradients kept above zero."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     old = next(leaf.shape for path, leaf in leaves if _last(path) == "image")
@@ -206,25 +273,34 @@ def resampled(state, shape: tuple[int, int]):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def begun(solver: Solver, image):
-    """The state that a picture begins with, as one program: each of its operations would be one."""
+def begin(solver: Solver, image):
+    """The state that a picture begins with; jitted whole, or every operation in `init` compiles by itself."""
     return solver.init(image)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def shown(solver: Solver, state) -> Array:
+def picture(solver: Solver, state) -> Array:
     """The picture that a state shows, in [0, 1]."""
     return jnp.clip(solver.picture(state), 0, 1)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def carried(solver: Solver, state, shape: tuple[int, int]):
+def carry(solver: Solver, state, shape: tuple[int, int]):
     """The state that goes on at another scale: picture and optimizer's moments resized, all else begun anew."""
     picture = jnp.clip(jax.image.resize(solver.picture(state), (*shape, 3), "cubic"), 0, 1)
     fresh = solver.init(picture)
     if optax.tree.get(state, "diff_params_memory") is not None:  # L-BFGS measured its curvature on another grid
         return fresh
-    return _with_optimizer(fresh, resampled(state, shape))
+    return _with_optimizer(fresh, resample(state, shape))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def restart(solvers: tuple[Solver, Solver], state, shape: tuple[int, int]):
+    """What a second solver begins with from the picture of a first one's state, at a shape."""
+    picture = jnp.clip(solvers[0].picture(state), 0, 1)
+    if picture.shape[:2] != shape:
+        picture = jnp.clip(jax.image.resize(picture, (*shape, 3), "cubic"), 0, 1)
+    return solvers[1].init(picture)
 
 
 def _with_optimizer(fresh, old):
@@ -244,26 +320,20 @@ def _looped(step, state, count, *args):
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
 
 
-advanced = programs.Program(_looped, static_argnums=0)
+advance = programs.Program(_looped, static_argnums=0)
 """(step, state, count, *args) -> (state, info): so many steps in one compiled loop, for all counts the same."""
 
-consumed = programs.Program(_looped, static_argnums=0, donate_argnums=1)
-"""`advanced` in the memory of the state that it is given, which is gone afterwards."""
+consume = programs.Program(_looped, static_argnums=0, donate_argnums=1)
+"""`advance` in the memory of the state that it is given, which is gone afterwards."""
 
 
-def frames(
-    step, state, *args, num_steps: int, every: int, done: int = 0, advance=advanced
-) -> Iterator[tuple[int, Any, Info]]:
-    """Run a step; yield (steps run, state, info) at each multiple of `every` and at the end. Yielded states stay valid.
-
-    With `consumed` to advance, each is valid until the next one only. `done` steps of a longer run went before:
-    multiples are counted from its beginning.
-    """
+def frames(step, state, *args, num_steps: int, every: int) -> Iterator[tuple[int, Any, Info]]:
+    """Run a step; yield (steps run, state, info) at each multiple of `every` and at the end; states stay valid."""
     if num_steps < 1 or every < 1:
         raise ValueError(f"num_steps and every must be at least 1, got {num_steps} and {every}")
     at = 0
     while at < num_steps:
-        count = min(every - (done + at) % every, num_steps - at)
+        count = min(every, num_steps - at)
         state, info = advance(step, state, count, *args)
         at += count
         yield at, state, info

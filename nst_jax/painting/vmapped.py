@@ -15,13 +15,13 @@ from jax import Array
 
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
-from nst_jax.objective.losses import Spatial, Targets
-from nst_jax.painting import devices as meshes
-from nst_jax.painting import memory, transfer
-from nst_jax.painting import painter as paint
+from nst_jax.objective.losses import Region, Spatial, Targets
+from nst_jax.painting import devices, memory, painter, transfer
+from nst_jax.painting import job as one_job
+from nst_jax.painting.job import ANY, WHOLE, Job, Stage
 from nst_jax.painting.memory import Machine
-from nst_jax.painting.painter import ANY, WHOLE, Frame, Job
-from nst_jax.recipes import Recipe, Weights
+from nst_jax.painting.painter import Frame, Run
+from nst_jax.recipes import Recipe, Turn, Weights
 
 MOMENTS = 128  # styles' moments that are kept for the next chunk: 2.4 MB each with the real network
 
@@ -29,10 +29,10 @@ MOMENTS = 128  # styles' moments that are kept for the next chunk: 2.4 MB each w
 def sweep(content, *styles, recipes: Sequence[Recipe], params=None, chunk: int | None = None) -> Array:
     """The content painted after one or several styles by each of these recipes: [n, h, w, 3]; see `frames`."""
     network, regions = vgg19.load() if params is None else params, losses.everywhere(*styles)
-    fitted = [calibration.fitted(recipe, network) for recipe in recipes]
-    jobs = [Job(content, regions, recipe, content.shape[:2]) for recipe, _, _ in fitted]
+    each = [calibration.fitted(recipe, network) for recipe in recipes]
+    jobs = [Job(content, regions, recipe, content.shape[:2]) for recipe, _, _ in each]
     last: dict[int, Frame] = {}
-    for found in frames(fitted[0][1] if fitted else network, jobs, every=10**9, chunk=chunk):
+    for found in frames(each[0][1] if each else network, jobs, every=10**9, chunk=chunk):
         last |= found
     return jnp.stack([last[number].image for number in range(len(jobs))])
 
@@ -42,56 +42,37 @@ def frames(
 ) -> Iterator[dict[int, Frame]]:
     """Paint jobs alike but for values, a chunk of them at a time; yield {a job's number: its Frame}.
 
-    Weights, contents, styles, guides, starts and seeds may vary. A last chunk that is not full repeats its last job;
-    chunks of one are the runs of `paint.frames`.
+    Weights, contents, styles, guides, starts and seeds may vary. Chunks of one are the runs of `painter.frames`.
     """
+    for numbers, begin in chunks(params, jobs, chunk=chunk, machine=machine):
+        for found in painter.follow(begin(), every=every):
+            yield dict(zip(numbers, found, strict=True))
+
+
+def chunks(
+    params, jobs: Sequence[Job], *, chunk: int | None = None, machine: Machine = ANY
+) -> Iterator[tuple[list[int], Callable[[], Run]]]:
+    """For each chunk of jobs their numbers, and what begins their run; a last chunk repeats its last job to be full."""
     check(jobs)
-    size = rounded(chunk or fitting(params, jobs[0], count=len(jobs), machine=machine), len(jobs), machine.mesh)
+    fitting = chunk or fitting_chunk(params, jobs[0], count=len(jobs), machine=machine)
+    size = even_chunk(fitting, len(jobs), machine.mesh)
     if size == 1:
         for number, job in enumerate(jobs):
-            yield from ({number: frame} for frame in paint.frames(params, job, every=every, machine=machine))
+            yield [number], functools.partial(painter.start, params, job, machine=machine)
         return
-    argued = _arguments(params, jobs, paint.bound(jobs[0].recipe, RARE, machine))
+    known, axes = Known(params, jobs, machine), varying(jobs)
     for first in range(0, len(jobs), size):
         numbers = [min(first + i, len(jobs) - 1) for i in range(size)]
-        yield from _together(jobs, numbers, argued, machine, every)
+        yield numbers, functools.partial(painter.begin, Many(known, tuple(numbers), axes, machine))
 
 
-def rounded(size: int, count: int, mesh) -> int:
+def even_chunk(size: int, count: int, mesh) -> int:
     """Jobs of a chunk: no more than there are, but as many on each device of a mesh's `data`."""
     each = mesh.shape["data"] if mesh else 1
     return -(-min(size, count) // each) * each
 
 
-RARE = WHOLE._replace(direct=True)  # how a loss is best computed once in a while
-
-
-def _together(jobs, numbers, argued, machine, every) -> Iterator[dict[int, Frame]]:
-    """One chunk, coarse to fine: what `paint.frames` does, of a batch."""
-    axes, mesh, recipe, states, done = varying(jobs), machine.mesh, jobs[0].recipe, [None] * len(numbers), 0
-    rare = paint.bound(recipe, RARE, machine)
-    for shape, stage in paint.stages(jobs[0]):
-        each = [argued(shape, number) for number in numbers]
-        often = WHOLE if memory.worth(each[0][1].params, shape, stage.steps) else RARE
-        painter = paint.solver(recipe, paint.bound(recipe, often, machine))
-        step = mapped(painter.step, axes, mesh=mesh)
-        states = [
-            transfer.begun(painter, paint.begun(jobs[number], *pictures))
-            if old is None
-            else transfer.carried(painter, old, shape)
-            for number, (pictures, _), old in zip(numbers, each, states, strict=True)
-        ]
-        args = [arguments for _, arguments in each]
-        batch = _placed(joined(states, 0), mesh), *joined(args, axes)
-        for at, state, info in transfer.frames(step, *batch, num_steps=stage.steps, every=every, done=done):
-            states, infos = (apart(_collected(each, mesh), len(numbers)) for each in (state, info))
-            found = {}
-            for number, mine, told, arg in zip(numbers, states, infos, args, strict=True):
-                if number not in found:
-                    image = transfer.shown(painter, mine)
-                    found[number] = Frame(done + at, image, _terms(rare, image, *arg), told, often)
-            yield found
-        done += stage.steps
+# The axes
 
 
 class Arguments(NamedTuple):
@@ -103,17 +84,9 @@ class Arguments(NamedTuple):
 
 
 @functools.cache
-def mapped(step: Callable, axes: Arguments, *, mesh=None) -> Callable:
+def map_step(step: Callable, axes: Arguments, *, mesh=None) -> Callable:
     """A step of a batch of states. Equal arguments give the same function, compiled once for each size."""
-    return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else meshes.mapped(step, (0, *axes), mesh)
-
-
-def _placed(states, mesh):
-    return states if mesh is None else meshes.placed(states, mesh, batched=True)
-
-
-def _collected(tree, mesh):
-    return tree if mesh is None else meshes.collected(tree, mesh)
+    return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else devices.mapped(step, (0, *axes), mesh)
 
 
 def varying(jobs: Sequence[Job]) -> Arguments:
@@ -123,74 +96,32 @@ def varying(jobs: Sequence[Job]) -> Arguments:
         first, *others = map(of, jobs)
         return 0 if any(other != first for other in others) else None
 
-    weights = [job.recipe.weights(job.shape) for job in jobs]
+    weights = [job.weights(job.shape, vgg19.WIDTHS) for job in jobs]
     each: list[Any] = [0 if any(w[i] != weights[0][i] for w in weights) else None for i in range(3)]
-    spatial = Spatial(axis(lambda job: id(job.content)), axis(_guided))
-    return Arguments(None, Targets(spatial, axis(_styled)), Weights(*each))
+    spatial = Spatial(axis(lambda job: id(job.content)), axis(_guides))
+    return Arguments(None, Targets(spatial, axis(_styles)), Weights(*each))
 
 
-def _guided(job):
+def _guides(job):
     return tuple(id(region.guide) for region in job.regions)
 
 
-def _styled(job):
+def _styles(job):
     rows = (style for region in job.regions for style in (*region.styles, None))
-    return tuple(s and (id(s.image), s.weight, id(s.guide), s.scale) for s in rows)
+    return job.turn.mix, *(s and (_style(s), s.weight) for s in rows)
 
 
-def _arguments(params, jobs, bound):
-    """(shape, job's number) -> ((content, regions), Arguments): what jobs share is made once and kept for the next."""
-    stages, widths = len(paint.stages(jobs[0])), vgg19.shape_of(params)[0]
-
-    def shared(of, make, kept):
-        first: dict = {}
-        like = [first.setdefault(of(job), number) for number, job in enumerate(jobs)]
-        made = functools.lru_cache(kept)(make)
-        return lambda shape, number: made(shape, like[number])
-
-    def weights(shape, number):
-        return jobs[number].recipe.weights(shape, widths=widths)
-
-    def part(name):
-        return lambda shape, number: _part(
-            bound.prepare, name, params, *pictures(shape, number), weights(shape, number)
-        )
-
-    def over(job):
-        return id(job.content), _guided(job)
-
-    pictures = shared(lambda j: (over(j), _styled(j)), lambda shape, number: paint.at(jobs[number], shape), stages)
-    spatial, style = shared(over, part("spatial"), stages), shared(_styled, part("style"), MOMENTS)
-    return lambda shape, number: (
-        pictures(shape, number),
-        Arguments(params, Targets(spatial(shape, number), style(shape, number)), weights(shape, number)),
-    )
+def _style(style):
+    return id(style.image), id(style.guide), style.scale
 
 
-def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array]]:
-    """(a job's number, any picture of its shape) -> the picture's loss by name, as that job weighs it."""
-    bound = paint.bound(jobs[0].recipe, RARE, ANY)
-    argued = _arguments(params, jobs, bound)
-    return lambda number, image: _terms(bound, image, *argued(jobs[number].shape, number)[1])
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _part(prepare, name, *args):
-    return getattr(prepare(*args), name)  # XLA computes nothing else
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _terms(loss, image, params, targets, weights):
-    return loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
-
-
-def joined(trees: Sequence, axes):
+def join(trees: Sequence, axes):
     """Trees as a batch: stacked where axes, or a beginning of their tree, say 0; the first's own where None."""
 
-    def join(axis, *parts):
-        return parts[0] if axis is None else _stacked(*jax.tree.map(lambda x: jnp.asarray(x, _dtype(x)), parts))
+    def joined(axis, *parts):
+        return parts[0] if axis is None else _stack(*jax.tree.map(lambda x: jnp.asarray(x, _dtype(x)), parts))
 
-    return jax.tree.map(join, axes, *trees, is_leaf=lambda axis: axis is None)
+    return jax.tree.map(joined, axes, *trees, is_leaf=lambda axis: axis is None)
 
 
 def _dtype(leaf):
@@ -198,24 +129,203 @@ def _dtype(leaf):
 
 
 @jax.jit
-def _stacked(*trees):
+def _stack(*trees):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def apart(tree, size: int) -> list:
+def split(tree, size: int) -> list:
     """The trees of a batch of this size."""
     return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(size)]
 
 
-def fitting(params, job: Job, *, count: int, machine: Machine = ANY) -> int:
+# What jobs share
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _part(prepare, name, *args):
+    return getattr(prepare(*args), name)  # XLA computes nothing else
+
+
+class Known:
+    """What is measured for jobs, by stage and a job's number: what they share is made once, and kept for the next."""
+
+    def __init__(self, params, jobs: Sequence[Job], machine: Machine):
+        self.params, self.jobs, self.machine = params, jobs, machine
+        self.first: dict = {}  # a picture, or what is measured of it: the number of the job that has it first
+        self.pictures = functools.lru_cache(8)(self._pictures)
+        self.spatial = functools.lru_cache(8)(self._spatial)
+        self.moments = functools.lru_cache(MOMENTS)(self._moments)
+
+    def scene(self, stage: Stage, number: int) -> painter.Scene:
+        """What a stage of a job measures."""
+        job = self.jobs[number]
+        over = self.first.setdefault(("over", id(job.content), _guides(job)), number)
+
+        def moments(i, j, style):
+            return self.moments(stage, *self.first.setdefault(("style", _style(style)), (number, i, j)))
+
+        styles = (tuple(moments(i, j, s) for j, s in enumerate(r.styles)) for i, r in enumerate(job.regions))
+        return painter.Scene(self.spatial(stage, over), tuple(styles))
+
+    def at(self, stage: Stage, number: int):
+        """The content and regions of a job at a stage's shape."""
+        job = self.jobs[number]
+        return self.pictures(stage, self.first.setdefault((id(job.content), _guides(job), _styles(job)), number))
+
+    def network(self, stage: Stage):
+        """The parameters that paint a stage."""
+        return one_job.network(self.params, self.jobs[0], stage)
+
+    def weights(self, stage: Stage, number: int, turn: Turn | None = None) -> Weights:
+        """The loss weights of a job."""
+        return self.jobs[number].weights(stage.shape, vgg19.shape_of(self.network(stage))[0], turn)
+
+    def arguments(self, stage: Stage, number: int, scene: painter.Scene, turn: Turn | None) -> Arguments:
+        """What a step of one job takes after its state."""
+        style = painter.blend(scene.styles, self.jobs[number], turn)
+        return Arguments(self.network(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
+
+    def seldom(self, stage: Stage) -> losses.Loss:
+        """The loss as it is best computed once in a while."""
+        plan = stage.plan._replace(direct=True)
+        return one_job.loss(self.jobs[0].recipe, plan=plan, machine=self.machine)
+
+    def _pictures(self, stage, number):
+        return one_job.pictures_at(self.jobs[number], stage.shape)
+
+    def _spatial(self, stage, number):
+        content, regions = self.at(stage, number)
+        weights = self.weights(stage, number)
+        args = self.network(stage), content, (), weights._replace(style={})
+        spatial = _part(self.seldom(stage).prepare, "spatial", *args)
+        return spatial._replace(guides=losses.guides(regions, content.shape[:2], weights.style))
+
+    def _moments(self, stage, number, i, j):
+        content, regions = self.at(stage, number)
+        alone = Region((regions[i].styles[j]._replace(weight=1.0),))
+        args = self.network(stage), content, (alone,), self.weights(stage, number)._replace(content={})
+        return _part(self.seldom(stage).prepare, "style", *args)
+
+
+class Many(NamedTuple):
+    """Several pictures that are painted by one program."""
+
+    known: Known
+    numbers: tuple[int, ...]  # of the jobs; a last chunk repeats one
+    axes: Arguments
+    machine: Machine
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs, in their order."""
+        return [self.known.jobs[number] for number in self.numbers]
+
+    @property
+    def turn(self) -> Turn:
+        """What holds before any turn, of the first."""
+        return self.jobs[0].turn
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of all the jobs, each whole."""
+        found = []
+        for stage in one_job.unplanned(self.jobs[0]):
+            direct = not memory.repays(self.known.network(stage), stage.shape, stage.steps)
+            found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
+        return tuple(found)
+
+    def solver(self, stage: Stage) -> transfer.Solver:
+        """The solver of one picture."""
+        recipe = self.jobs[0].recipe
+        return one_job.solver(recipe, one_job.loss(recipe, plan=stage.plan, machine=self.machine))
+
+    def step(self, stage: Stage):
+        """A step of all pictures."""
+        return map_step(self.solver(stage).step, self.axes, mesh=self.machine.mesh)
+
+    def begin(self, stage: Stage):
+        """The states of the pictures that the jobs start from."""
+        first = [one_job.first_picture(self.known.jobs[n], *self.known.at(stage, n)) for n in self.numbers]
+        return self.place([transfer.begin(self.solver(stage), picture) for picture in first])
+
+    def carry(self, stage: Stage, to: Stage, state):
+        """The states at the next stage."""
+        if stage.network != to.network:
+            both = self.solver(stage), self.solver(to)
+            return self.place([transfer.restart(both, one, to.shape) for one in self.apart(state)])
+        return self.place([transfer.carry(self.solver(to), one, to.shape) for one in self.apart(state)])
+
+    def restore(self, stage: Stage, leaves):
+        """The states from their leaves on the host."""
+        each = [[leaf[i] for leaf in leaves] for i in range(len(self.numbers))]
+        return self.place([painter.state_of(self.solver(stage), stage.shape, one) for one in each])
+
+    def place(self, states: list):
+        """States as one batch, on the devices that go on with it."""
+        batch, mesh = join(states, 0), self.machine.mesh
+        return batch if mesh is None else devices.placed(batch, mesh, batched=True)
+
+    def apart(self, batch) -> list:
+        """Each picture's own part of a batch."""
+        whole = batch if self.machine.mesh is None else devices.collected(batch, self.machine.mesh)
+        return split(whole, len(self.numbers))
+
+    def measure(self, stage: Stage) -> list[painter.Scene]:
+        """What each job measures."""
+        return [self.known.scene(stage, number) for number in self.numbers]
+
+    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+        """(params, targets, weights), with an axis in what varies."""
+        return tuple(join(self._arguments(stage, scene, turn), self.axes))
+
+    def _arguments(self, stage, scene, turn) -> list[Arguments]:
+        pairs = zip(self.numbers, scene, strict=True)
+        return [self.known.arguments(stage, number, one, turn) for number, one in pairs]
+
+    def compile(self, stage: Stage) -> None:
+        """Nothing: a batch is compiled when it is called."""
+
+    def frames(self, run: Run) -> list[Frame]:
+        """Each picture, with its terms."""
+        stage, found = run.now, []
+        each = zip(
+            self.apart(run.state), self.apart(run.info), self._arguments(stage, run.scene, run.turn), strict=True
+        )
+        for state, info, args in each:
+            image = transfer.picture(self.solver(stage), state)
+            terms = painter.terms(self.known.seldom(stage), image, *args)
+            found.append(Frame(run.done, image, terms, info, stage.plan))
+        return found
+
+    def smaller(self, stage: Stage) -> Stage:
+        """Refused: a batch has no smaller plan."""
+        h, w = stage.shape
+        got = f"got too little for {len(self.numbers)} pictures of {w}×{h} px at once"
+        raise ValueError(f"memory must hold a chunk, {got}: lower chunk")
+
+
+def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array]]:
+    """(a job's number, any picture of its shape) -> the picture's loss by name, as that job weighs it."""
+    known, stage = Known(params, jobs, ANY), Stage(jobs[0].shape, 1)
+
+    def terms(number, image):
+        args = known.arguments(stage, number, known.scene(stage, number), None)
+        return painter.terms(known.seldom(stage), image, *args)
+
+    return terms
+
+
+# How many at once, and which
+
+
+def fitting_chunk(params, job: Job, *, count: int, machine: Machine = ANY) -> int:
     """How many of these jobs are painted at once: what the whole memory holds, in chunks as even as can be.
 
     On a CPU one: batches are not reliably faster there (`scripts/benchmark.py sweep`), and need more memory.
     """
     if jax.devices()[0].platform == "cpu":
         return 1
-    load = paint.load(params, job, job.shape)
+    load = one_job.load_at(params, job, job.shape)
     each = memory.step(WHOLE, load) + load.held
     most = 1 + max(0, int(((machine.memory or memory.total()) - memory.peak(WHOLE, load)) / each))
     return math.ceil(count / math.ceil(count / most))
@@ -236,13 +346,14 @@ def check(jobs: Sequence[Job]) -> None:
 ALIKE: dict[str, Callable[[Job], Any]] = {
     "shape": lambda job: "×".join(map(str, job.shape[::-1])),
     "family": lambda job: job.recipe.family,
-    "schedule": lambda job: ", ".join(f"{stage.size}: {stage.steps}" for _, stage in paint.stages(job)),
+    "schedule": lambda job: ", ".join(f"{size.edge}: {size.steps}" for _, size in one_job.sizes(job)),
     "set of content layers": lambda job: list(job.recipe.content),
     "set of style layers": lambda job: list(job.recipe.style),
     "loss": lambda job: " ".join(str(getattr(job.recipe, word)) for word in WORDS),
     "optimizer": lambda job: " ".join(map(str, (job.recipe.optimizer, dict(job.recipe.settings), *job.recipe.keep))),
     "number of regions": lambda job: len(job.regions),
     "way of guiding": lambda job: "masks" if any(region.guide is not None for region in job.regions) else "no masks",
+    "number of fast steps": lambda job: job.first.left if job.first else None,
 }
 """What the jobs of a batch have in common, in words."""
 

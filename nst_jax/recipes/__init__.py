@@ -6,7 +6,8 @@ from nst_jax.recipes.recipe import WIDTHS as WIDTHS
 from nst_jax.recipes.recipe import Map as Map
 from nst_jax.recipes.recipe import Recipe as Recipe
 from nst_jax.recipes.recipe import Schedule as Schedule
-from nst_jax.recipes.recipe import Stage as Stage
+from nst_jax.recipes.recipe import Size as Size
+from nst_jax.recipes.recipe import Turn as Turn
 from nst_jax.recipes.recipe import Weight as Weight
 from nst_jax.recipes.recipe import Weights as Weights
 from nst_jax.recipes.recipe import everything as everything

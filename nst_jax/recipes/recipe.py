@@ -32,19 +32,33 @@ class Map(NamedTuple):
 Weight = float | Callable[[Map], float]
 
 
-class Stage(NamedTuple):
-    """A part of a run: how long the picture's edge is, and how many steps it gets."""
+class Size(NamedTuple):
+    """A size on the way from coarse to fine: how long the picture's edge is, and how many steps it gets."""
 
-    size: int
+    edge: int
     steps: int
 
 
-Schedule = Callable[[int], tuple[Stage, ...]]
+Schedule = Callable[[int], tuple[Size, ...]]
+
+
+class Turn(NamedTuple):
+    """What may change while a painting goes on: factors of the recipe's weights and of its learning rate, values only.
+
+    `strength` is the recipe's own at 0.5; `mix` are shares of the styles, None: as they were given.
+    """
+
+    content: float = 1.0
+    style: float = 1.0
+    variation: float = 1.0
+    strength: float = 0.5
+    mix: tuple[float, ...] | None = None
+    rate: float = 1.0
 
 
 def once(steps: int) -> Schedule:
     """All steps at full size."""
-    return lambda size: (Stage(size, steps),)
+    return lambda size: (Size(size, steps),)
 
 
 def rising(first: int, later: int, *, smallest: int = 128, ratio: float = math.sqrt(2)) -> Schedule:
@@ -53,7 +67,7 @@ def rising(first: int, later: int, *, smallest: int = 128, ratio: float = math.s
     def stages(size):
         divided = (round(size / ratio**i) for i in itertools.count())
         sizes = sorted(itertools.takewhile(lambda n: n >= min(smallest, size), divided))
-        return tuple(Stage(n, later if i else first) for i, n in enumerate(sizes))
+        return tuple(Size(n, later if i else first) for i, n in enumerate(sizes))
 
     return stages
 
@@ -61,10 +75,10 @@ def rising(first: int, later: int, *, smallest: int = 128, ratio: float = math.s
 def listed(*stages: tuple[int, int]) -> Schedule:
     """These sizes and steps; at another end size, sizes in proportion."""
     last = stages[-1][0]
-    return lambda size: tuple(Stage(max(16, round(n * size / last)), steps) for n, steps in stages)
+    return lambda size: tuple(Size(max(16, round(n * size / last)), steps) for n, steps in stages)
 
 
-def shared(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
+def shared(stages: tuple[Size, ...], steps: int) -> tuple[Size, ...]:
     """The same stages with another number of steps in all, each stage at least one."""
     if steps < len(stages):
         raise ValueError(
@@ -76,7 +90,7 @@ def shared(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
         passed += stage.steps
         left = len(stages) - 1 - i
         end = min(max(round(steps * passed / total), done + 1), steps - left)
-        out.append(Stage(stage.size, end - done))
+        out.append(Size(stage.edge, end - done))
         done = end
     return tuple(out)
 
@@ -133,6 +147,11 @@ class Recipe(NamedTuple):
         style = (2 * amount) ** 2
         weaker = self.times(content=(2 - 2 * amount) ** 2, style=style)
         return weaker._replace(variation=_times(self.variation, min(1.0, style)))
+
+    def turned(self, turn: Turn) -> "Recipe":
+        """This recipe with its weights as a turn has them; the learning rate is the solver's state."""
+        plain = self.times(content=turn.content, style=turn.style)
+        return plain._replace(variation=_times(plain.variation, turn.variation)).strength(turn.strength)
 
     def steps(self, size: int) -> int:
         """Steps in all, up to this size."""

@@ -1,0 +1,188 @@
+"""What is painted, and the stages that it goes through: decided once, before the first step, and carried."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.objective.losses import Region, Style
+from nst_jax.painting import devices, memory, starts, transfer
+from nst_jax.painting.memory import Load, Machine, Plan
+from nst_jax.pictures import images
+from nst_jax.recipes import Recipe, Size, Turn, Weights
+
+WHOLE, ANY = Plan(), Machine()
+MAIN, FAST = "main", "fast"  # names of networks in stages
+
+
+class FastFirst(NamedTuple):
+    """A faster network that paints first: its parameters, and how many steps at full size are left to the other."""
+
+    params: Any
+    left: int
+
+
+class Job(NamedTuple):
+    """What is painted: pictures at full resolution, the shape to paint at, where to start, and with which weights."""
+
+    content: Any
+    regions: tuple[Region, ...]
+    recipe: Recipe
+    shape: tuple[int, int]
+    start: Any = None  # a picture in place of the recipe's own start
+    seed: int = 0
+    turn: Turn = Turn()  # the factors that it begins with
+    first: FastFirst | None = None
+
+    def weights(self, shape, widths, turn: Turn | None = None) -> Weights:
+        """The loss weights at a stage's shape, for a network of these widths, after a turn."""
+        return self.recipe.turned(self.turn if turn is None else turn).weights(shape, widths=widths)
+
+
+class Stage(NamedTuple):
+    """A part of a run, resolved once: the picture's shape, how many steps, which network, how it is computed."""
+
+    shape: tuple[int, int]
+    steps: int
+    network: str = MAIN
+    plan: Plan = WHOLE
+
+
+# How a recipe's words become functions
+
+WRAPPERS = {"best": transfer.best, "averaged": transfer.averaged}
+
+
+def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losses.Loss:
+    """The loss that a recipe names, computed as a plan says, on a machine."""
+    plain = losses.loss(
+        vgg19.network(
+            pool=recipe.pool,
+            padding=recipe.padding,
+            dtype=machine.dtype,
+            again=plan.again,
+            convolution="direct" if plan.direct else "winograd",
+        ),
+        content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),
+        style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
+        variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
+    )
+    return memory.apply(plan, plain if machine.mesh is None else devices.sharded(plain, machine.mesh))
+
+
+def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
+    """The solver that a recipe names; it begins again where a step goes wrong."""
+    make = vgg19.choice("optimizer", recipe.optimizer, transfer.OPTIMIZERS)
+    plain = transfer.solver(losses.objective(loss), make(**recipe.settings))
+    wrapped = transfer.guarded(transfer.clamped(plain) if "clamped" in recipe.keep else plain)
+    for text in recipe.keep:
+        word, *numbers = text.split(":")
+        if word != "clamped":
+            wrapped = vgg19.choice("keep", word, WRAPPERS)(wrapped, *map(float, numbers))
+    return wrapped
+
+
+# Stages
+
+
+def sizes(job: Job) -> tuple[tuple[tuple[int, int], Size], ...]:
+    """Each size of a job's recipe with its picture's shape, from coarse to fine; the last has the job's own."""
+    length = images.EDGES[job.recipe.edge](*job.shape)
+    schedule = job.recipe.schedule(length)
+    last = schedule[-1].edge
+    return tuple((_scaled(job.shape, size.edge / last), size) for size in schedule)
+
+
+def _scaled(shape, scale):
+    return (max(16, round(shape[0] * scale)), max(16, round(shape[1] * scale)))
+
+
+def stages(params, job: Job, machine: Machine = ANY) -> tuple[Stage, ...]:
+    """The stages of a job on a machine, each with the fastest plan that fits into its memory."""
+    return tuple(
+        stage._replace(plan=_plan(network(params, job, stage), job, stage, machine)) for stage in unplanned(job)
+    )
+
+
+def unplanned(job: Job) -> list[Stage]:
+    """The stages of a job by shape, steps and network, each computed whole."""
+    each = [Stage(shape, size.steps) for shape, size in sizes(job)]
+    if job.first:
+        left, last = job.first.left, each[-1]
+        if not 0 < left < last.steps:
+            got = f"got {left}: lower fast-first"
+            raise ValueError(f"fast-first must leave from 1 to {last.steps - 1} of the steps at full size, {got}")
+        each = [stage._replace(network=FAST) for stage in each]
+        each[-1:] = [each[-1]._replace(steps=last.steps - left), last._replace(steps=left)]
+    return each
+
+
+def network(params, job: Job, stage: Stage):
+    """The parameters of the network that paints a stage."""
+    return job.first.params if stage.network == FAST and job.first else params
+
+
+def _plan(params, job, stage, machine) -> Plan:
+    whole = load_at(params, job, stage.shape)
+    if machine.mesh is not None:  # a device has its rows only
+        rows = -(-stage.shape[0] // machine.mesh.shape["space"])
+        whole = whole._replace(shape=(rows, stage.shape[1]))
+    plan = memory.choose_plan(whole, machine.memory or memory.total())
+    return plan._replace(direct=not memory.repays(params, stage.shape, stage.steps))
+
+
+def load_at(params, job: Job, shape: tuple[int, int]) -> Load:
+    """What a step of a job works on at a stage's shape."""
+    widths, convs = vgg19.shape_of(params)
+    weights = job.recipe.weights(shape, widths=widths)
+    content, style = (
+        tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in (weights.content, weights.style)
+    )
+    image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    state = jax.eval_shape(solver(job.recipe, loss(job.recipe)).init, image)
+    styles = [np.shape(style.image) for region in job.regions for style in region.styles]
+    floats = 2 * image.size + math.prod(np.shape(job.content)) + sum(map(math.prod, styles))  # a frame, the content
+    held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
+    return Load(shape, params, content, style, guided, held, job.recipe.style_distance == "wasserstein")
+
+
+# Pictures
+
+
+def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
+    """The content and the regions of a job at a stage's shape, made anew from the full pictures."""
+    scale = images.EDGES[job.recipe.edge](*shape)
+
+    def resized(style):
+        known = np.asarray(style.image)
+        size = images.fitted(known.shape, style_edge(job.recipe, style, scale), edge=job.recipe.edge)
+        return style._replace(image=images.resize(known, size), guide=_guide_at(style.guide, size), scale=1.0)
+
+    regions = tuple(Region(tuple(map(resized, r.styles)), _guide_at(r.guide, shape)) for r in job.regions)
+    return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+
+
+def style_edge(recipe: Recipe, style: Style, content: int) -> int:
+    """How long a style's edge is beside a content of this edge, as its recipe says."""
+    if isinstance(recipe.style_size, int):
+        return recipe.style_size
+    wanted = max(16, round(content * style.scale))
+    own = images.EDGES[recipe.edge](*np.shape(style.image)[:2])
+    return wanted if recipe.style_size == "same" else min(wanted, own)
+
+
+def _guide_at(guide, shape):
+    return None if guide is None else images.resize(guide, shape).clip(0, 1)
+
+
+def first_picture(job: Job, content, regions: tuple[Region, ...]) -> Array:
+    """The picture that a job starts from, of the content's shape."""
+    if job.start is not None:
+        return jax.device_put(images.resize(images.crop(job.start, content.shape), content.shape))
+    return starts.make(job.recipe.start, jax.random.key(job.seed), content, regions[0].styles[0].image)
