@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from nst_jax.network import fetch
 from nst_jax.orders import record as runs
 from nst_jax.painting import starts
-from nst_jax.pictures import images, metadata
+from nst_jax.pictures import kinds, metadata
 
 FILES = ("mask", "style-mask", "strength-map", "init")  # flags that name files
 MACHINE = ("max-memory", "precision", "network", "preview", "fast-first", "still")  # the whole batch's, or one run's
@@ -22,7 +22,6 @@ FLAGS = ("recipe", "max-pixels", *FILES[:3], *(flag for flag in runs.FLAGS if fl
 OWN = ("content", "style", "output")
 SEVERAL = ";"  # between names in one place of a CSV file
 LONGEST = 120  # characters of a name that is made up
-READ = (*images.SUFFIXES, ".gif", ".heic", ".heif", ".jp2", ".ppm", ".psd", ".qoi", ".tga")
 OLD = 3600  # seconds after which an unfinished file is nobody's
 
 
@@ -147,8 +146,8 @@ def _named(content, *styles) -> str:
 
 def _checked(output) -> str:
     """A result's name, if it is one within the batch's folder and of a kind that says what made it."""
-    able = [suffix for suffix, writer in images.SUFFIXES.items() if "text" in writer.holds]
-    if os.path.basename(output) != output or output.startswith(".") or os.path.splitext(output)[1].lower() not in able:
+    able = kinds.holding("text")
+    if os.path.basename(output) != output or output.startswith(".") or kinds.suffix_of(output) not in able:
         raise ValueError(f"output must be a file's name that ends in {', '.join(able)}, got {output!r}: write name.png")
     return output
 
@@ -180,7 +179,7 @@ def _pictures(folder) -> dict[pathlib.Path, str]:
     """The pictures in a folder, by name, and what each is called: without its suffix, where that is enough."""
     if not folder.is_dir():
         raise NotADirectoryError(f"jobs must be an existing folder, got {os.fspath(folder)!r}: check its name")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in READ and p.name[0] != "." and p.is_file())
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds.READ and p.name[0] != "." and p.is_file())
     if not paths:
         raise ValueError(f"folder must hold pictures, got none in {os.fspath(folder)!r}: put some there")
     stems = [path.stem for path in paths]

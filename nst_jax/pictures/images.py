@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, features
 from PIL.Image import Resampling
 
-from nst_jax.pictures import exif, formats, icc, metadata
+from nst_jax.pictures import exif, formats, icc, kinds, metadata
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
 SMALLEST = 16  # px: an edge of one position in VGG19's deepest maps
@@ -44,27 +44,29 @@ _TOLD = ("profile", "exif", "text")
 
 
 class Writer(NamedTuple):
-    """How `save` writes a kind of file: Pillow's name and options, the longest edge, what else it can hold."""
+    """How `save` writes a kind of file: Pillow's name and options, and what `kinds` says of it."""
 
     format: str
     options: dict[str, Any]
-    longest: int = 2**31 - 1
-    holds: tuple[str, ...] = ("alpha", *_TOLD)  # of `Extras`
+    holds: tuple[str, ...]
+    longest: int
 
 
-_JPEG = Writer("JPEG", {"quality": QUALITY, "subsampling": "4:4:4"}, 65_500, _TOLD)
-_TIFF = Writer("TIFF", {}, holds=("alpha", *_TOLD, "bits"))
-SUFFIXES = {
-    ".png": Writer("PNG", {}, holds=("alpha", *_TOLD, "bits")),
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": Writer("WEBP", {"quality": QUALITY, "method": 4, "exact": True}, 16_383),  # no halo from unseen pixels
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": Writer("BMP", {}, holds=()),
+_PILLOW: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": QUALITY, "subsampling": "4:4:4"}),
+    ".jpeg": ("JPEG", {"quality": QUALITY, "subsampling": "4:4:4"}),
+    ".webp": ("WEBP", {"quality": QUALITY, "method": 4, "exact": True}),  # no halo from unseen pixels
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
+    ".bmp": ("BMP", {}),
+    ".avif": ("AVIF", {"quality": QUALITY, "subsampling": "4:4:4"}),
 }
-if features.check("avif"):
-    SUFFIXES[".avif"] = Writer("AVIF", {"quality": QUALITY, "subsampling": "4:4:4"}, 16_384)
+SUFFIXES = {
+    suffix: Writer(*_PILLOW[suffix], kind.holds, kind.longest)
+    for suffix, kind in kinds.WRITTEN.items()
+    if suffix != ".avif" or features.check("avif")
+}
 
 EDGES = {"long": max, "short": min, "height": lambda h, w: h, "width": lambda h, w: w}
 
@@ -87,8 +89,8 @@ def load(path, *, size=None, edge="long", max_pixels=MAX_PIXELS) -> np.ndarray:
 def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     """A file's first picture, upright, in sRGB, colour straight; 16 bits of PNG and TIFF are kept."""
     _check_readable(path)
-    kinds = _kinds(path)
-    with _pillow(path, max_pixels), open(path, "rb") as file, Image.open(file, formats=kinds) as im:
+    tried = _kinds(path)
+    with _pillow(path, max_pixels), open(path, "rb") as file, Image.open(file, formats=tried) as im:
         pixels, white, alpha, profile, block = _decoded(im, file)
     low, high = pixels.min(), pixels.max()
     if not 0 <= low <= high <= white:  # only float and 32-bit files can; NaN comes here too
@@ -144,15 +146,11 @@ def resize(image, shape) -> np.ndarray:
 
 def save(path, image, *, quality=QUALITY, extras=PLAIN) -> None:
     """Write [h, w, 3], clipped and rounded to `extras.bits`, whole or not at all; the suffix says which kind."""
-    writer, image = _writer(path), _finite(image)
-    if max(image.shape) > writer.longest:
-        got = f"got {image.shape[0]} × {image.shape[1]}: save a PNG"
-        raise ValueError(f"{writer.format} must be at most {writer.longest} px high and wide, {got}")
+    writer, image = SUFFIXES[kinds.check_suffix(path, table=SUFFIXES)], _finite(image)
+    kinds.check_shape(path, image.shape)
+    kinds.check_bits(path, extras.bits)
     if quality not in range(1, 101):
         raise ValueError(f"quality must be a whole number from 1 to 100, got {quality!r}: {QUALITY} is usual")
-    if extras.bits not in ((8, 16) if "bits" in writer.holds else (8,)):
-        able = ", ".join(suffix for suffix, known in SUFFIXES.items() if "bits" in known.holds)
-        raise ValueError(f"bits must be 8, or 16 in {able}, got {extras.bits!r} for {_name(path)}: change either")
     levels, told = _prepared(writer, image, extras)
     quality = {"quality": int(quality)} if "quality" in writer.options else {}
     with _replacement(path) as file:
@@ -163,7 +161,7 @@ def save(path, image, *, quality=QUALITY, extras=PLAIN) -> None:
 
 def check_writable(path) -> None:
     """Raise now what `save` would raise about `path` after a long run; what is there stays as it is."""
-    _writer(path)
+    kinds.check_suffix(path, table=SUFFIXES)
     with _replacement(path):
         pass
 
@@ -329,14 +327,6 @@ def _finite(image, *, shape=None):
     if bad := image.size - np.isfinite(image).sum():
         raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values: lower the learning rate")
     return np.clip(image, 0, 1, out=image)
-
-
-def _writer(path):
-    """The row of `SUFFIXES` for this file name."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"suffix of {_name(path)} must be {_choice(suffix, SUFFIXES)}")
-    return SUFFIXES[suffix]
 
 
 def _choice(got, table):
