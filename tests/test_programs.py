@@ -10,7 +10,7 @@ import pytest
 
 from nst_jax import recipes
 from nst_jax.objective import losses
-from nst_jax.painting import painter as paint
+from nst_jax.painting import job as jobs
 from nst_jax.painting import programs, transfer
 
 
@@ -18,20 +18,17 @@ from nst_jax.painting import programs, transfer
 def step(bundled):
     """A step of the real network at 96 px: (solver, state, arguments)."""
     recipe = recipes.get("nst-jax")._replace(style_distance="gram")  # quicker to compile
-    bound, weights = paint.loss(recipe), recipe.weights((96, 96))
+    loss, weights = jobs.loss(recipe), recipe.weights((96, 96))
     content, style = (np.random.default_rng(i).uniform(size=(96, 96, 3)).astype("f4") for i in range(2))
-    painter = paint.solver(recipe, bound)
-    return (
-        painter,
-        painter.init(content),
-        (bundled, bound.prepare(bundled, content, losses.everywhere(style), weights), weights),
-    )
+    solver = jobs.solver(recipe, loss)
+    args = bundled, loss.prepare(bundled, content, losses.everywhere(style), weights), weights
+    return solver, solver.init(content), args
 
 
 def test_steps_hold_less_and_are_the_same_to_the_last_bit(step):
-    painter, state, args = step
-    plain = transfer.advanced.plain.lower(painter.step, state, 2, *args).compile()
-    ours = transfer.advanced.lower(painter.step, state, 2, *args).compile()
+    solver, state, args = step
+    plain = transfer.advance.plain.lower(solver.step, state, 2, *args).compile()
+    ours = transfer.advance.lower(solver.step, state, 2, *args).compile()
     held = [each.memory_analysis().temp_size_in_bytes for each in (ours, plain)]
     assert held[0] < 0.85 * held[1]
     for a, b in zip(*(jax.tree.leaves(each(state, 2, *args)) for each in (ours, plain)), strict=True):
@@ -68,7 +65,7 @@ def test_other_devices_are_told_nothing(anew, monkeypatch):
 
 
 RESIDENT = """
-from nst_jax import thrift
+from nst_jax.painting import programs
 def resident():
     return int(next(line for line in open("/proc/self/status") if "VmRSS" in line).split()[1]) // 1024
 many = [bytes(60_000) for _ in range(2_000)]  # smaller than what is taken from the system by itself
@@ -76,7 +73,7 @@ for one in many[:-1:2] + many[1:-1:2]:
     pass
 before, last = resident(), many[-1]  # the last lies above all others, which keeps them
 del many, one
-thrift.give_back()
+programs.give_back()
 print(before, resident())
 """
 
