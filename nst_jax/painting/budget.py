@@ -37,6 +37,7 @@ def measure(params, job: Job, *, clock=time.perf_counter) -> Cost:
         small = job._replace(
             content=images.resize(job.content, shape),
             shape=shape,
+            first=None,  # the dearer network's steps; the other's are faster
             recipe=job.recipe._replace(schedule=recipes.once(max(6, stage.steps))),  # its steps settle its plan
         )
         marks = [clock()]
