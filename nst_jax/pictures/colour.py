@@ -4,13 +4,13 @@ Pictures are [h, w, 3] float32 sRGB, and those that come back lie in [0, 1]. Lig
 A mode is a `Plan`, from `MODES` or by `palette`; `only` is no run at all but `recoloured`.
 """
 
-import difflib
 from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
+from nst_jax.ground.choices import hint
 from nst_jax.pictures import images
 
 STRETCH = (
@@ -278,6 +278,5 @@ def parsed(text) -> tuple[str, str | None]:
         return name, file
     if text in CHOICES:
         return text, None
-    close = difflib.get_close_matches(name, [choice.partition(":")[0] for choice in CHOICES], 1, 0.5)
-    hint = f"did you mean {next(c for c in CHOICES if c.startswith(close[0]))}?" if close else "style is usual"
-    raise ValueError(f"colour must be one of {', '.join(CHOICES)}, got {text!r}: {hint}")
+    remedy = hint(name, CHOICES, otherwise="style is usual")
+    raise ValueError(f"colour must be one of {', '.join(CHOICES)}, got {text!r}{remedy}")

@@ -1,18 +1,17 @@
 """Files <-> arrays, and sizes. Images are [h, w, 3] float32 sRGB in [0, 1]; nothing clips except `save`."""
 
 import contextlib
-import difflib
-import importlib
 import operator
 import os
 import re
-import secrets
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, features
 from PIL.Image import Resampling
 
+from nst_jax.ground import storage
+from nst_jax.ground.choices import choose, one_line
 from nst_jax.pictures import exif, formats, icc, kinds, metadata
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
@@ -106,13 +105,12 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
 def fitted(shape, size, *, edge="long") -> tuple[int, int]:
     """The (h, w) that `load` makes of this shape; `size`: None, `edge` in pixels (other rounded), (h, w)."""
     height, width = shape[:2]
-    if edge not in EDGES:
-        raise ValueError(f"edge must be {_choice(edge, EDGES)}")
+    chosen = choose("edge", edge, EDGES)
     try:
         if size is None:
             size = height, width
         elif not np.ndim(size):
-            size, known = operator.index(size), EDGES[edge](height, width)
+            size, known = operator.index(size), chosen(height, width)
             size = [(2 * n * size + known) // (2 * known) for n in (height, width)]  # halves up, exactly
         h, w = map(operator.index, size)
     except (TypeError, ValueError):
@@ -153,17 +151,14 @@ def save(path, image, *, quality=QUALITY, extras=PLAIN) -> None:
         raise ValueError(f"quality must be a whole number from 1 to 100, got {quality!r}: {QUALITY} is usual")
     levels, told = _prepared(writer, image, extras)
     quality = {"quality": int(quality)} if "quality" in writer.options else {}
-    with _replacement(path) as file:
+    with storage.replacing(path) as file:
         _write(file, levels, writer._replace(options=writer.options | quality), told)
-        file.close()  # whole on disk, and Windows moves no open file
-        os.replace(file.name, os.path.realpath(path))
 
 
 def check_writable(path) -> None:
     """Raise now what `save` would raise about `path` after a long run; what is there stays as it is."""
     kinds.check_suffix(path, table=SUFFIXES)
-    with _replacement(path):
-        pass
+    storage.check_writable(path)
 
 
 def _decoded(im, file):
@@ -254,7 +249,7 @@ def _refusal(path, error, max_pixels):
         return f"picture must hold at most {max_pixels:,} pixels, {got}: raise --max-pixels"
     if isinstance(error, Image.UnidentifiedImageError):
         return f"file must be a picture ({', '.join(_KINDS)}), got {_name(path)}: convert it to PNG or JPEG"
-    return f"picture must be whole, got {_name(path)} ({_why(error)}): fetch it again, or convert it to PNG"
+    return f"picture must be whole, got {_name(path)} ({one_line(error)}): fetch it again, or convert it to PNG"
 
 
 def _kinds(path):
@@ -264,34 +259,12 @@ def _kinds(path):
     if head[4:8] != b"ftyp" or head[8:12] not in _HEIC or b"avif" in head:
         return _KINDS
     try:
-        importlib.import_module("pillow_heif").register_heif_opener()
+        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
     except ImportError:
         got = f"got the HEIC file {_name(path)}"
         raise ValueError(f"picture must be of a kind that is installed, {got}: pip install 'nst-jax[heif]'") from None
+    register_heif_opener()
     return [*_KINDS, "HEIF"]
-
-
-@contextlib.contextmanager
-def _replacement(path):
-    """A new file beside `path`, of an ordinary new file's mode; gone at the end unless moved over `path`."""
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"output must be a file, got the folder {_name(path)}: add a file's name")
-    if not os.path.isdir(folder):
-        kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
-        raise kind(f"output must be in an existing folder, got {_name(path)}: make {_name(folder)} first")
-    temporary = os.path.join(folder, f".nst-jax-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-    except Exception as error:
-        kind = type(error) if isinstance(error, OSError) else ValueError
-        got = f"got {_name(path)} ({_why(error)}): choose another place"
-        raise kind(f"output must be writable, {got}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def _check_readable(path):
@@ -329,18 +302,6 @@ def _finite(image, *, shape=None):
     return np.clip(image, 0, 1, out=image)
 
 
-def _choice(got, table):
-    """The end of a message about a name that is not in the table."""
-    close = difflib.get_close_matches(str(got), table, 1, 0.5)
-    hint = f"did you mean {close[0]}?" if close else f"{next(iter(table))} is usual"
-    return f"one of {', '.join(table)}, got {got!r}: {hint}"
-
-
 def _name(path):
     """A path for a message: quoted, on one line whatever it holds."""
     return repr(os.fspath(path))
-
-
-def _why(error):
-    """An error's own words, without its number, on one line."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
