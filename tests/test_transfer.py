@@ -335,7 +335,7 @@ def test_wrappers_nest_and_run_in_frames(start, shape):
 def test_a_state_goes_on_at_another_scale(name, start, shape):
     solver = transfer.averaged(transfer.clamped(transfer.solver(bowl, OPTIMIZERS[name])), 0.9)
     state, _ = last(solver.step, solver.init(start), *shape, num_steps=3)
-    larger = transfer.carried(solver, state, (8, 10))
+    larger = transfer.carry(solver, state, (8, 10))
     picture = solver.picture(larger)
     assert picture.shape == (8, 10, 3)
     assert float(picture.min()) >= 0
