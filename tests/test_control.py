@@ -13,10 +13,10 @@ from profiles import LINEAR_GREY, SWAPPED
 
 from nst_jax import cli
 from nst_jax.cli import control, settings
-from nst_jax.network import fetch, vgg19
+from nst_jax.network import vgg19
 from nst_jax.painting import budget
 from nst_jax.painting import painter as painting
-from nst_jax.pictures import colour, images, metadata, samples
+from nst_jax.pictures import colour, download, images, metadata, samples
 from nst_jax.pictures.images import Extras
 
 QUICK = ("--recipe", "gatys-notebook", "--ladder", "48", "--optimizer", "adam")
@@ -485,8 +485,8 @@ def web(studio, monkeypatch):
         folders.append(pathlib.Path(folder))
         return shutil.copy(studio / url.rpartition("/")[2], folder)
 
-    fetch_picture = fetch.picture
-    monkeypatch.setattr(fetch, "picture", picture)
+    fetch_picture = download.picture
+    monkeypatch.setattr(download, "picture", picture)
     return folders
 
 

@@ -77,17 +77,17 @@ def check(args) -> None:
 @contextlib.contextmanager
 def fetched(args):
     """For a while, pictures that are named by addresses on the web are files, which the arguments name instead."""
-    from nst_jax.network import fetch
+    from nst_jax.pictures import download
 
     known: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="nst-jax-") as folder:
 
         def local(name):
-            if not isinstance(name, str) or not fetch.remote(name):
+            if not isinstance(name, str) or not download.is_address(name):
                 return name
             if name not in known:
                 os.mkdir(place := os.path.join(folder, str(len(known))))
-                known[name] = str(fetch.picture(name, place))
+                known[name] = str(download.picture(name, place))
             return known[name]
 
         for name in PICTURES:

@@ -7,18 +7,19 @@ import csv
 import json
 import os
 import pathlib
-import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from nst_jax.network import fetch
-from nst_jax.orders import record as runs
-from nst_jax.painting import starts
-from nst_jax.pictures import kinds, metadata
+from nst_jax.ground import choices
+from nst_jax.orders import order, words
+from nst_jax.orders import record as records
+from nst_jax.orders.order import Order
+from nst_jax.orders.record import Record
+from nst_jax.pictures import download, kinds, metadata
+from nst_jax.recipes import names
 
-FILES = ("mask", "style-mask", "strength-map", "init")  # flags that name files
-MACHINE = ("max-memory", "precision", "network", "preview", "fast-first", "still")  # the whole batch's, or one run's
-FLAGS = ("recipe", "max-pixels", *FILES[:3], *(flag for flag in runs.FLAGS if flag not in MACHINE))
+FIELDS = {name: field for name, field in words.TABLE.items() if field.listed and name not in ("content", "style")}
+FILES = tuple(name for name, field in FIELDS.items() if field.files and name != "colour")  # that name files
 OWN = ("content", "style", "output")
 SEVERAL = ";"  # between names in one place of a CSV file
 LONGEST = 120  # characters of a name that is made up
@@ -26,14 +27,20 @@ OLD = 3600  # seconds after which an unfinished file is nobody's
 
 
 class Entry(NamedTuple):
-    """One job as it is listed: where, its files, flags in words, its result's name; or what is wrong with it."""
+    """One job as it is listed: where, its fields in words, its result's name; or what is wrong with it."""
 
     place: str
-    content: str
-    styles: tuple[str, ...]
+    fields: dict[str, list[str]]
     output: str
-    flags: dict[str, list[str]]
     trouble: str = ""
+
+    def order(self, known: Order) -> Order:
+        """The order of this job: its own fields, another order's where it has none."""
+        if self.trouble:
+            raise ValueError(self.trouble)
+        found = words.replace(known, self.fields)
+        order.check(found)
+        return found
 
 
 def read(paths: Sequence[str]) -> list[Entry]:
@@ -56,7 +63,7 @@ def read(paths: Sequence[str]) -> list[Entry]:
     return _distinct(found)
 
 
-def shared(entries: Sequence[Entry], k: int, n: int) -> list[Entry]:
+def share_of(entries: Sequence[Entry], k: int, n: int) -> list[Entry]:
     """The k-th of n disjoint shares, k from 1: every n-th job, so that shares take about as long."""
     return list(entries[k - 1 :: n])
 
@@ -66,10 +73,8 @@ def _rows(text):
     reader = csv.DictReader(text.splitlines(), strict=True)
     columns = [(name or "").strip() for name in reader.fieldnames or []]
     reader.fieldnames = columns
-    if unknown := sorted({name.replace("_", "-") for name in columns} - {*OWN, *FLAGS}):
-        raise ValueError(
-            f"columns must be {', '.join(OWN)} or flags of a job, got {unknown[0]!r}: {_close(unknown[0])}"
-        )
+    if unknown := sorted({name.replace("_", "-") for name in columns} - {*OWN, *FIELDS}):
+        raise ValueError(f"columns must be {', '.join(OWN)} or fields of a job, got {unknown[0]!r}{_hint(unknown[0])}")
     for row in reader:
         over = row.pop(None, None)  # type: ignore[call-overload]
         yield reader.line_num, {"": "more places than columns"} if over else {k: v or "" for k, v in row.items()}
@@ -89,11 +94,8 @@ def _lines(text):
 LISTS = {".csv": _rows, ".jsonl": _lines}
 
 
-def _close(name) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, (*OWN, *FLAGS), 1)
-    return f"did you mean {close[0]}?" if close else "`nst-jax stylize --help` lists flags"
+def _hint(name) -> str:
+    return choices.hint(name, (*OWN, *FIELDS), otherwise="docs/settings.md lists them", cutoff=0.6)
 
 
 def _entry(place, row, folder) -> Entry:
@@ -102,20 +104,21 @@ def _entry(place, row, folder) -> Entry:
         if "" in row:
             raise ValueError(f"job must be a row of its list, got {row['']}: see the README")
         given = {name.strip().replace("_", "-"): _words(name, value) for name, value in row.items()}
-        given = {name: words for name, words in given.items() if words}
-        if unknown := sorted(given.keys() - {*OWN, *FLAGS}):
-            raise ValueError(f"job must have content, style and flags, got {unknown[0]!r}: {_close(unknown[0])}")
+        given = {name: texts for name, texts in given.items() if texts}
+        if unknown := sorted(given.keys() - {*OWN, *FIELDS}):
+            raise ValueError(f"job must have content, style and fields, got {unknown[0]!r}{_hint(unknown[0])}")
         for name in ("content", "style"):
             if name not in given:
                 raise ValueError(f"job must have content and style, got no {name}: name a file")
-        files = {
-            name: [_near(folder, word) for word in words] for name, words in given.items() if name in (*OWN[:2], *FILES)
+        fields = {
+            name: [_near(folder, text) for text in texts] if name in (*OWN[:2], *FILES) else texts
+            for name, texts in given.items()
+            if name != "output"
         }
-        flags = {name: files.get(name, words) for name, words in given.items() if name not in OWN}
-        output = given.get("output", [_named(*files["content"], *files["style"])])[0]
-        return Entry(place, files["content"][0], tuple(files["style"]), _checked(output), flags)
+        output = given.get("output", [_name_of(*fields["content"], *fields["style"])])[0]
+        return Entry(place, fields, check_output(output))
     except ValueError as error:
-        return Entry(place, "", (), "", {}, str(error))
+        return Entry(place, {}, "", str(error))
 
 
 def _words(name, value) -> list[str]:
@@ -127,24 +130,24 @@ def _words(name, value) -> list[str]:
     each = value if isinstance(value, list) else [value]
     if not all(isinstance(one, (str, int, float)) for one in each):
         raise ValueError(f"value of a job must be a text, a number or a list of them, got {name} {str(value)[:40]!r}")
-    words = [word for one in each if (word := "yes" if one is True else str(one).strip())]
-    return words if name.replace("_", "-") in ("style", *FILES) or not words else [",".join(words)]
+    texts = [text for one in each if (text := "yes" if one is True else str(one).strip())]
+    return texts if name.replace("_", "-") in ("style", *FILES) or not texts else [",".join(texts)]
 
 
 def _near(folder, name) -> str:
     """A file that is named in a list: relative names start at the list's own folder."""
-    if name == runs.ALL or fetch.remote(name) or starts.named(name):
+    if name == order.WHOLE or download.is_address(name) or names.is_start(name):
         return name
     return os.path.join(folder, os.path.expanduser(name))
 
 
-def _named(content, *styles) -> str:
+def _name_of(content, *styles) -> str:
     """The name of a result: its content's and styles'."""
     stems = [pathlib.PurePosixPath(name.replace(os.sep, "/").split("?")[0]).stem for name in (content, *styles)]
     return "-".join(stems)[:LONGEST] + ".png"
 
 
-def _checked(output) -> str:
+def check_output(output) -> str:
     """A result's name, if it is one within the batch's folder and of a kind that says what made it."""
     able = kinds.holding("text")
     if os.path.basename(output) != output or output.startswith(".") or kinds.suffix_of(output) not in able:
@@ -171,7 +174,8 @@ def _crossed(contents, styles) -> list[Entry]:
     for content, one in first.items():
         for style, other in second.items():
             place = f"{content.name} × {style.name}"
-            entries.append(Entry(place, str(content), (str(style),), f"{one}-{other}"[:LONGEST] + ".png", {}))
+            fields = {"content": [str(content)], "style": [str(style)]}
+            entries.append(Entry(place, fields, f"{one}-{other}"[:LONGEST] + ".png"))
     return entries
 
 
@@ -186,31 +190,16 @@ def _pictures(folder) -> dict[pathlib.Path, str]:
     return {path: path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in paths}
 
 
-def finished(path, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """The record in a result, if it was painted whole from these files, with these flags, network and program.
+def finished(path, wanted: Record) -> Record | None:
+    """The record in a result, if it was painted whole as this one asks, by this version and network.
 
     A picture that is not ours is left alone: somebody's own.
     """
     if not os.path.exists(path):
         return None
     try:
-        record = runs.parsed(metadata.read(path), name=os.path.basename(path))
+        record = records.parse(metadata.read(path), name=os.path.basename(path))
     except ValueError as error:
         got = f"got {os.path.basename(path)}, which holds no settings"
         raise ValueError(f"output must not be another's picture, {got}: choose another folder or name") from error
-    whole = record.get("steps") == sum(steps for *_, steps in record.get("ladder", []))
-    return record if whole and _asked(record) == _asked(wanted) else None
-
-
-def _asked(record):
-    """What of a record was asked for, and does not depend on where it was painted."""
-    digests = {kind: [file["sha256"] for file in files] for kind, files in record["inputs"].items()}
-    own = [record[name] for name in ("recipe", "flags")]
-    return *own, record["versions"]["nst_jax"], record["network"]["sha256"], digests
-
-
-def cleaned(folder, *, age: float = OLD) -> None:
-    """Remove what writers that were killed have left in a folder so many seconds ago."""
-    for path in pathlib.Path(folder).glob(".nst-jax-*.tmp"):
-        if time.time() - path.stat().st_mtime >= age:
-            path.unlink(missing_ok=True)
+    return record if record.steps == record.total and records.asked_alike(record, wanted) else None
