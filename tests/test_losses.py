@@ -199,6 +199,18 @@ def split(shape, columns):
     return left, 1 - left
 
 
+def test_each_style_has_its_region_and_strength_multiplies(night):
+    styles = [losses.Style(night, scale=2.0), losses.Style(night**2)]
+    ramp = np.linspace(0, 1, 6, dtype="f")
+    guides = np.stack([np.tile(1 - ramp, (4, 1)), np.tile(ramp, (4, 1))])
+    plain = losses.under_guides(styles, guides)
+    assert [region.styles for region in plain] == [(styles[0],), (styles[1],)]
+    np.testing.assert_array_equal(np.stack([region.guide for region in plain]), guides)
+    strength = np.linspace(0, 1, 24, dtype="f").reshape(4, 6)
+    weaker = losses.under_guides(styles, guides, strength)
+    np.testing.assert_allclose(np.stack([region.guide for region in weaker]), guides * strength)
+
+
 def test_regions_count_by_their_share_of_the_area(town, night):
     left, right = split(town.shape, 12)
     other = town[::-1] ** 2
@@ -261,6 +273,42 @@ def test_a_style_does_not_reach_positions_of_another_region(town, night):
     slope = jax.grad(losses.objective(losses.loss(identity, style=first_alone)))(town, None, targets, alone)
     assert (np.asarray(slope)[:, 20:] == 0).all()
     assert (np.asarray(slope)[:, :20] != 0).any()
+
+
+def test_hard_edges_at_the_level_of_features(narrow, town, night):
+    """From one region's style, no gradient whatever reaches a layer's positions that are the other's."""
+    layer, guide = "relu2_1", np.zeros(town.shape[:2], "f")
+    guide[:, :24] = 1
+    pair = (losses.Region((losses.Style(night),), guide), losses.Region((losses.Style(town**2),), 1 - guide))
+    weights = losses.Weights({}, {layer: 1.0})
+    targets = losses.loss().prepare(narrow, town, pair, weights)
+    maps = vgg19.features(narrow, jnp.asarray(town), [layer])[layer]
+
+    for which, inside in ((0, np.s_[:, :12]), (1, np.s_[:, 12:])):
+
+        def network(params, image, layers):
+            return dict.fromkeys(layers, image)
+
+        def one(m, t, which=which):
+            return distances.gram(m, t) * jnp.eye(2)[which]
+
+        bound = losses.loss(network, style=one)
+        slope = np.array(jax.grad(_of_maps(bound))(maps, targets, weights))
+        assert np.abs(slope[inside]).max() > 0
+        slope[inside] = 0
+        assert (slope == 0).all()
+
+
+def _of_maps(bound):
+    """The style terms of maps that are given as the image: their variation is none of theirs."""
+
+    def value(maps, targets, weights):
+        guides = targets.spatial.guides.style
+        moments = {name: distances.moments(maps, guides[name]) for name in weights.style}
+        summary = losses.Summary({}, moments, jnp.ones(4))
+        return sum(v for k, v in bound.terms(summary, targets, weights).items() if k.startswith("style"))
+
+    return value
 
 
 # The objective

@@ -231,13 +231,13 @@ def ground(picture, alpha: str):
     if picture.alpha is None:
         return picture.image, None
     if alpha == "keep":
-        return regions.filled(picture.image, picture.alpha), picture.alpha
+        return regions.fill_transparent(picture.image, picture.alpha), picture.alpha
     return 1 + (picture.image - 1) * picture.alpha[..., None], None
 
 
 def regions_of(args, sources: Sources, pictures, shape, alpha):
     """The styles and where each of them goes, over a content of this shape."""
-    from nst_jax.objective.losses import Region
+    from nst_jax.objective import losses
     from nst_jax.pictures import images
     from nst_jax.pictures import masks as regions
 
@@ -245,14 +245,14 @@ def regions_of(args, sources: Sources, pictures, shape, alpha):
     whole = sources.content.image.shape[:2]
     strength = sources.strength
     if strength is not None:
-        strength = _guide(regions.grey(sources.strength), whole, shape, args.strength_map)
+        strength = _guide(regions.guide_from_grey(sources.strength), whole, shape, args.strength_map)
     if alpha is not None:
         alpha = images.crop(alpha, shape)
         strength = alpha if strength is None else strength * alpha
     guides = _guides(args, sources.masks, whole, shape)
     if guides is None:
-        return (Region(tuple(styles), strength),)
-    return regions.each(styles, guides, strength)
+        return (losses.Region(tuple(styles), strength),)
+    return losses.under_guides(styles, guides, strength)
 
 
 def _styles(args, sources, pictures):
@@ -266,7 +266,11 @@ def _styles(args, sources, pictures):
     masks = sources.style_masks or [None] * count
     guides = []
     for mask, picture, style in zip(masks, pictures, sources.styles, strict=True):
-        guide = None if mask is None else regions.checked(regions.grey(mask), picture.shape[:2], "--style-mask")
+        guide = (
+            None
+            if mask is None
+            else regions.fit_to_picture(regions.guide_from_grey(mask), picture.shape[:2], "--style-mask")
+        )
         see = style.alpha
         guides.append(guide if see is None else see if guide is None else guide * see)
     rows = zip(pictures, mix, guides, scales, strict=True)
@@ -278,7 +282,7 @@ def _guide(guide, whole, shape, name):
     from nst_jax.pictures import images
     from nst_jax.pictures import masks as regions
 
-    return images.crop(regions.checked(guide, whole, os.path.basename(name)), shape)
+    return images.crop(regions.fit_to_picture(guide, whole, os.path.basename(name)), shape)
 
 
 def _guides(args, masks, whole, shape):
@@ -290,7 +294,7 @@ def _guides(args, masks, whole, shape):
     if not masks:
         return None
     one = len(masks) == 1 and count > 1
-    each = regions.coded(masks[0], count) if one else map(regions.grey, masks)
+    each = regions.guides_from_colours(masks[0], count) if one else map(regions.guide_from_grey, masks)
     names = args.mask * count if one else args.mask
     guides = [_guide(guide, whole, shape, name) for guide, name in zip(each, names, strict=True)]
     weights = args.mask_weights or [1.0] * count
@@ -306,7 +310,11 @@ def _say_if_small(args, found, recipe, shape):
     deepest = max(map(vgg19.stride, recipe.style), default=1)
     meant = [weight == 0 for weight in args.mask_weights or [1.0] * len(found)]
     for i, region in enumerate(found):
-        if region.guide is not None and not meant[i] and regions.small(images.resize(region.guide, shape), deepest):
+        if (
+            region.guide is not None
+            and not meant[i]
+            and regions.is_too_small(images.resize(region.guide, shape), deepest)
+        ):
             print(
                 f"region {i + 1}: smaller than one position of the deepest layer, {deepest}×{deepest} px",
                 file=sys.stderr,

@@ -88,6 +88,14 @@ def everywhere(*images) -> tuple[Region]:
     return (Region(tuple(Style(image) for image in images)),)
 
 
+def under_guides(styles: Sequence[Style], guides, strength=None) -> tuple[Region, ...]:
+    """One region for each style, under its guide times a map [h, w] of how much style there is anywhere."""
+    return tuple(
+        Region((style,), guide if strength is None else guide * strength)
+        for style, guide in zip(styles, guides, strict=True)
+    )
+
+
 def mixed(each: Sequence, weights: Sequence):
     """Moments of a mixture of normalised ones: of raw moments, so that it is what a mixed picture would have."""
     share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])

@@ -2,11 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
-from nst_jax.objective.losses import Region, Style
 from nst_jax.pictures import images
 
 TOLERANCE = 0.02  # of a mask's aspect against its picture's
@@ -14,12 +12,12 @@ APART = 0.03  # squared distance between colours that are two, in [0, 1]
 RARE = 0.05  # of two colours' pixels: what a third between them must have, or it is their soft edge
 
 
-def grey(mask) -> np.ndarray:
+def guide_from_grey(mask) -> np.ndarray:
     """A mask picture as a guide, white where it counts: [h, w, 3] -> [h, w]."""
     return np.asarray(mask, np.float32).mean(2)
 
 
-def coded(mask, count: int) -> np.ndarray:
+def guides_from_colours(mask, count: int) -> np.ndarray:
     """A colour-coded mask as guides, in the order in which its colours first appear: [h, w, 3] -> [count, h, w].
 
     A pixel between two of the colours (a soft edge) counts for both, by how near it is to each.
@@ -33,7 +31,7 @@ def coded(mask, count: int) -> np.ndarray:
     share = np.clip(share, 0, 0.5)
     rest = np.square(flat - colours[first] - share[:, None] * way).sum(1)
     if (rest > APART).mean() > 0.01:
-        raise ValueError(_wrong_number(count, "more"))
+        raise ValueError(_count_error(count, "more"))
     guides, each = np.zeros((count, len(flat)), np.float32), np.arange(len(flat))
     guides[first, each], guides[second, each] = 1 - share, share
     return guides.reshape(count, *mask.shape[:2])
@@ -46,14 +44,14 @@ def _main_colours(flat, count: int) -> np.ndarray:
     found: dict[int, int] = {}  # a pixel of each colour: how many there are
     for k in np.argsort(-number, kind="stable"):
         i, many = int(index[k]), int(number[k])
-        if all(np.square(flat[i] - flat[j]).sum() > APART for j in found) and not _soft(flat, i, many, found):
+        if all(np.square(flat[i] - flat[j]).sum() > APART for j in found) and not _is_soft_edge(flat, i, many, found):
             found[i] = many
         if len(found) == count:
             return flat[sorted(found)]
-    raise ValueError(_wrong_number(count, str(len(found))))
+    raise ValueError(_count_error(count, str(len(found))))
 
 
-def _soft(flat, i, many, found) -> bool:
+def _is_soft_edge(flat, i, many, found) -> bool:
     """Whether a colour is one of few pixels between two others, as at a soft edge."""
     for a, b in itertools.combinations(found, 2):
         way, off = flat[b] - flat[a], flat[i] - flat[a]
@@ -63,7 +61,8 @@ def _soft(flat, i, many, found) -> bool:
     return False
 
 
-def _wrong_number(count, got) -> str:
+def _count_error(count, got) -> str:
+    """The message about a mask of another number of colours."""
     return f"mask must show {count} colours, one for each style, got {got}: give as many styles as colours"
 
 
@@ -74,16 +73,8 @@ def ramp(count: int, shape: tuple[int, int]) -> np.ndarray:
     return np.broadcast_to(rows[:, None], (count, *shape))
 
 
-def each(styles: Sequence[Style], guides, strength=None) -> tuple[Region, ...]:
-    """One region for each style, under its guide and a map of how much style there is anywhere."""
-    return tuple(
-        Region((style,), guide if strength is None else guide * strength)
-        for style, guide in zip(styles, guides, strict=True)
-    )
-
-
-def checked(guide, shape: tuple[int, int], name: str) -> np.ndarray:
-    """A guide at a picture's shape, if it has that picture's aspect."""
+def fit_to_picture(guide, shape: tuple[int, int], name: str) -> np.ndarray:
+    """A guide resized to its picture's shape; an error if it has another aspect or is empty. `name`: its file."""
     (h, w), (rows, columns) = guide.shape[-2:], shape
     if abs(h * columns / (w * rows) - 1) > TOLERANCE:
         raise ValueError(f"mask must have its picture's aspect, {columns}×{rows}, got {w}×{h} in {name}: crop it alike")
@@ -92,18 +83,18 @@ def checked(guide, shape: tuple[int, int], name: str) -> np.ndarray:
     return images.resize(guide, shape).clip(0, 1)
 
 
-def small(guide, deepest: int) -> bool:
-    """Whether a region, however faint, is smaller than a position of the deepest layer, which spans so many pixels."""
+def is_too_small(guide, deepest: int) -> bool:
+    """Whether a region, however faint, covers less than one position of the deepest layer, `deepest` pixels wide."""
     most = float(np.max(guide))
     return most <= 0 or float(np.sum(guide)) < most * deepest**2
 
 
-def filled(image, alpha) -> np.ndarray:
+def fill_transparent(image, alpha) -> np.ndarray:
     """Straight colour with what is transparent replaced by colours from nearby, so that no matte shows at the edge.
 
     Averages of ever larger surroundings, weighted by alpha: [h, w, 3], [h, w] -> [h, w, 3].
     """
-    out, known = np.array(image, np.float32), alpha > np.maximum(0.02, 0.5 * _widened(alpha))
+    out, known = np.array(image, np.float32), alpha > np.maximum(0.02, 0.5 * _dilate(alpha))
     weight = np.where(known, alpha, 0).astype(np.float32)  # an edge's own pixels may have some of the matte
     colour = out * weight[..., None]
     while not known.all():
@@ -118,7 +109,7 @@ def filled(image, alpha) -> np.ndarray:
     return out
 
 
-def _widened(alpha):
+def _dilate(alpha):
     """The largest alpha within two pixels: where a pixel's own is less than half of it, an edge is near."""
     padded = np.pad(alpha, 2)
     h, w = alpha.shape
