@@ -22,6 +22,7 @@ from nst_jax import cli, recipes
 from nst_jax.cli import settings
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import distances, losses
+from nst_jax.painting import job as jobs
 from nst_jax.painting import painter, starts, transfer
 
 WIDTHS = (4, 4, 8, 8, 8)
@@ -369,7 +370,7 @@ def test_a_recipes_loss_is_its_sources_formula(name, shape, small, shared_maps):
     expected = {f"content/{k}": v for k, v in content.items()} | {f"style/{k}": v for k, v in style.items()}
     expected["variation"] = variation
 
-    loss, weights = painter.loss(recipe), recipe.weights(shape, widths=WIDTHS)
+    loss, weights = jobs.loss(recipe), recipe.weights(shape, widths=WIDTHS)
     targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
     terms = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
     assert {k: float(v) for k, v in terms.items()} == {k: pytest.approx(v, rel=1e-5) for k, v in expected.items()}
@@ -593,7 +594,7 @@ def test_weights_rescaled_for_larger_features_give_equal_terms(name, style, smal
     x, photo, painting = drawn(3, *SHAPES[0]), drawn(4, *SHAPES[0]), drawn(5, 51, 58)
 
     def terms(params, recipe):
-        loss, weights = painter.loss(recipe), recipe.weights(x.shape, widths=WIDTHS)
+        loss, weights = jobs.loss(recipe), recipe.weights(x.shape, widths=WIDTHS)
         targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
         found = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
         return {k: float(v) for k, v in found.items()}
@@ -700,26 +701,26 @@ def test_a_recipe_for_the_normalised_network_gets_it(small, measured):
 
 def test_a_rising_ladder_costs_as_much_as_its_first_stage_would_at_full_size():
     stages = recipes.rising(1000, 500)
-    assert [s.size for s in stages(512)] == [128, 181, 256, 362, 512]
+    assert [s.edge for s in stages(512)] == [128, 181, 256, 362, 512]
     assert [s.steps for s in stages(512)] == [1000, 500, 500, 500, 500]
     for size in (512, 1024, 2896):
-        assert sum(s.steps * (s.size / size) ** 2 for s in stages(size)) == pytest.approx(1000, rel=3e-3)
+        assert sum(s.steps * (s.edge / size) ** 2 for s in stages(size)) == pytest.approx(1000, rel=3e-3)
     assert stages(128) == ((128, 1000),)
     assert stages(100) == ((100, 1000),), "smaller than the smallest: one stage"
 
 
 def test_listed_stages_keep_their_proportions_at_another_size():
     stages = recipes.get("jcjohnson-multires").schedule(1810)
-    assert [s.size for s in stages] == [128, 256, 512, 1024, 1810]
+    assert [s.edge for s in stages] == [128, 256, 512, 1024, 1810]
     assert [s.steps for s in stages] == [1000, 500, 200, 100, 50]
-    assert recipes.listed((512, 5), (800, 2))(16)[0].size == 16, "no stage below what the network takes"
+    assert recipes.listed((512, 5), (800, 2))(16)[0].edge == 16, "no stage below what the network takes"
 
 
 @pytest.mark.parametrize("steps", [5, 6, 17, 100, 999, 3000, 12345])
 def test_shared_steps_add_up_and_keep_their_proportions(steps):
     before = recipes.rising(1000, 500)(512)
     after = recipes.shared(before, steps)
-    assert [s.size for s in after] == [s.size for s in before]
+    assert [s.edge for s in after] == [s.edge for s in before]
     assert sum(s.steps for s in after) == steps
     for old, new in zip(before, after, strict=True):
         assert new.steps >= 1
@@ -781,7 +782,7 @@ def test_each_recipe_paints(name):
     params = shallow(tuple({**recipe.content, **recipe.style}))
     stages = recipes.listed((48, 1), (64, 1)) if name in STAGED else recipes.once(2)
     recipe = recipe._replace(schedule=stages)
-    job = painter.Job(drawn(1, 64, 64), losses.everywhere(drawn(2, 70, 66)), recipe, (64, 64))
+    job = jobs.Job(drawn(1, 64, 64), losses.everywhere(drawn(2, 70, 66)), recipe, (64, 64))
     *_, last = painter.frames(params, job, every=2)
     image = np.asarray(last.image)
     assert image.shape == (64, 64, 3)
