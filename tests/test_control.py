@@ -273,7 +273,7 @@ def test_colours_of_the_content(job):
     assert np.ptp(made.content, axis=2).max() < 1e-6
     assert np.ptp(made.regions[0].styles[0].image, axis=2).max() < 1e-6
     town, grey = images.load("town.png"), np.full((*SHAPE, 3), 0.6, "f")
-    np.testing.assert_allclose(finish(grey), colour.coloured(grey, town), atol=1e-6)
+    np.testing.assert_allclose(finish(grey), colour.with_content_colours(grey, town), atol=1e-6)
     assert finish(np.full((24, 32, 3), 0.6, "f")).shape == (24, 32, 3)  # a run that was stopped early
 
 
@@ -283,14 +283,14 @@ def test_colours_are_matched_before_the_run(job, mode):
     town = images.load("town.png")
     for name, style in zip(TWO, made.regions[0].styles, strict=True):
         how = getattr(colour, mode.removeprefix("match-"))
-        np.testing.assert_allclose(style.image, colour.matched(images.load(name), town, how=how), atol=1e-5)
+        np.testing.assert_allclose(style.image, colour.match_colours(images.load(name), town, how=how), atol=1e-5)
     np.testing.assert_array_equal(finish(town), town)
 
 
 def test_colours_of_a_third_picture(job):
     made, finish, _ = job("--colour", "palette:bright.png")
     bright = images.load("bright.png")
-    np.testing.assert_allclose(made.content, colour.matched(images.load("town.png"), bright), atol=1e-6)
+    np.testing.assert_allclose(made.content, colour.match_colours(images.load("town.png"), bright), atol=1e-6)
     assert np.abs(finish(images.load("town.png")).mean((0, 1)) - bright.mean((0, 1))).max() < 0.03
 
 
@@ -307,9 +307,9 @@ def test_colours_alone_paint_nothing(run, tmp_path, monkeypatch):
     code, said, err = run(*argv)
     assert (code, said, err) == (0, f"{out}: recoloured, nothing painted\n", "")
     town, styles = images.load("town.png"), [images.load(name) for name in TWO]
-    np.testing.assert_allclose(images.load(out), colour.recoloured(town, styles), atol=0.003)
+    np.testing.assert_allclose(images.load(out), colour.recolour(town, styles), atol=0.003)
     assert run(*argv, "--style-mix", "1,0")[0] == 0
-    np.testing.assert_allclose(images.load(out), colour.recoloured(town, styles, weights=[1, 0]), atol=0.003)
+    np.testing.assert_allclose(images.load(out), colour.recolour(town, styles, weights=[1, 0]), atol=0.003)
     for flags, shape in ((("--size", "32x32"), (32, 32)), ((*QUICK, "--ladder", "24"), (24, 32))):
         assert run(*argv, *flags)[0] == 0
         assert images.load(out).shape[:2] == shape

@@ -416,22 +416,22 @@ def test_heic_with_its_reader(tmp_path, monkeypatch):
 # sizes
 
 
-def test_fitted():
-    assert images.fitted((600, 800, 3), None) == (600, 800)
-    assert images.fitted((600, 800), 400) == (300, 400)
-    assert images.fitted((600, 800), 400, edge="short") == (400, 533)
-    assert images.fitted((600, 800), 300, edge="height") == (300, 400)
-    assert images.fitted((600, 800), 400, edge="width") == (300, 400)
-    assert images.fitted((600, 800), np.int64(1600)) == (1200, 1600)
-    assert images.fitted((600, 800), (100, 90)) == images.fitted((600, 800), np.array([100, 90])) == (100, 90)
-    assert images.fitted((2001, 4000), 20 * 10, edge="long") == (100, 200)
+def test_shape_for():
+    assert images.shape_for((600, 800, 3), None) == (600, 800)
+    assert images.shape_for((600, 800), 400) == (300, 400)
+    assert images.shape_for((600, 800), 400, edge="short") == (400, 533)
+    assert images.shape_for((600, 800), 300, edge="height") == (300, 400)
+    assert images.shape_for((600, 800), 400, edge="width") == (300, 400)
+    assert images.shape_for((600, 800), np.int64(1600)) == (1200, 1600)
+    assert images.shape_for((600, 800), (100, 90)) == images.shape_for((600, 800), np.array([100, 90])) == (100, 90)
+    assert images.shape_for((2001, 4000), 20 * 10, edge="long") == (100, 200)
 
 
-def test_fitted_refuses():
-    assert "got 8 × 64 from 100 × 800: choose a larger" in message(images.fitted, (100, 800), 64)
-    assert "did you mean width?" in message(images.fitted, (100, 100), 64, edge="wide")
+def test_shape_for_refuses():
+    assert "got 8 × 64 from 100 × 800: choose a larger" in message(images.shape_for, (100, 800), 64)
+    assert "did you mean width?" in message(images.shape_for, (100, 100), 64, edge="wide")
     for size in (0.5, "512", (1, 2, 3), (100.5, 20), [[1, 2]], -100, (0, 50)):
-        message(images.fitted, (600, 800), size)
+        message(images.shape_for, (600, 800), size)
 
 
 def test_crop_is_central_and_has_the_aspect():

@@ -54,7 +54,7 @@ def files(args, recipe) -> dict[str, list[str]]:
     from nst_jax.pictures import colour
 
     start = [] if starts.named(recipe.start) else [recipe.start]
-    palette = colour.parsed(args.colour)[1]
+    palette = colour.parse_mode(args.colour)[1]
     found = {"content": [args.content], "style": list(args.style), "mask": args.mask or []}
     found |= {"style-mask": args.style_mask or [], "init": start}
     found |= {"strength-map": [args.strength_map] if args.strength_map else [], "palette": [palette] if palette else []}
@@ -162,18 +162,18 @@ def job(args, recipe, sources: Sources):
 
     content, alpha = ground(sources.content, args.alpha)
     recipe = suited(args, recipe, content.shape[:2])
-    shape = images.fitted(content.shape, recipe.size, edge=recipe.edge)
+    shape = images.shape_for(content.shape, recipe.size, edge=recipe.edge)
     check_shape(shape, args)
     content = images.crop(content, shape)
-    plan = colour.palette(sources.palette) if sources.palette is not None else colour.MODES.get(args.colour)
+    plan = colour.palette_mode(sources.palette) if sources.palette is not None else colour.MODES.get(args.colour)
     pictures = [ground(style, "stylise")[0] for style in sources.styles]
-    before, pictures = plan.prepared(content, pictures) if plan else (content, pictures)
+    before, pictures = plan.before(content, pictures) if plan else (content, pictures)
     regions = regions_of(args, sources, pictures, content.shape[:2], alpha)
     _check_styles(regions, recipe, shape, _most(args))
     _say_if_small(args, regions, recipe, shape)
     made = painting.Job(before, regions, recipe, shape, sources.start, args.seed)
     original = functools.partial(images.resize, content)
-    finish = (lambda image: plan.finished(image, original(image.shape[:2]))) if plan else (lambda image: image)
+    finish = (lambda image: plan.after(image, original(image.shape[:2]))) if plan else (lambda image: image)
     return made, finish, extras(args, sources.content, alpha, shape)
 
 
@@ -218,7 +218,7 @@ def _check_styles(found, recipe, shape, most):
     edge = images.EDGES[recipe.edge](*shape)
     for style in (style for region in found for style in region.styles):
         known = style.image.shape
-        h, w = images.fitted(known, painting.style_edge(recipe, style, known, edge), edge=recipe.edge)
+        h, w = images.shape_for(known, painting.style_edge(recipe, style, known, edge), edge=recipe.edge)
         if h * w > most:
             got = f"got {w}×{h}: lower --style-scale or --style-size"
             raise ValueError(f"style must hold at most {most:,} pixels, {got}")
@@ -328,6 +328,6 @@ def extras(args, picture, alpha, shape):
     kept = images.resize(images.crop(alpha, shape), shape).clip(0, 1) if alpha is not None else None
     if not args.keep_metadata:
         return images.Extras(alpha=kept, bits=args.bits)
-    if picture.profile and not icc.usable_profile(picture.profile):
+    if picture.profile and not icc.is_usable(picture.profile):
         print("profile: the content's is not for RGB pictures, so the result is sRGB", file=sys.stderr)
     return images.Extras(alpha=kept, profile=picture.profile, exif=picture.exif, bits=args.bits)

@@ -82,13 +82,13 @@ def recoloured(args, recipe, sources, known) -> int:
     content, alpha = control.ground(sources.content, args.alpha)
     styles = [control.ground(style, "stylise")[0] for style in sources.styles]
     size = recipe.size if args.size or args.ladder else None  # a recipe's own is for painting
-    shape = images.fitted(content.shape, size, edge=recipe.edge)
+    shape = images.shape_for(content.shape, size, edge=recipe.edge)
     control.check_shape(shape, args)
     content = images.resize(images.crop(content, shape), shape)
     record = {"versions": runs.versions(), "recipe": recipe.name, "flags": settings.written(args)}
     record["inputs"] = {kind: runs.files(paths) for kind, paths in known.items()}
     extras = control.extras(args, sources.content, alpha, shape)._replace(text=runs.text(record))
-    images.save(args.output, colour.recoloured(content, styles, weights=args.style_mix), extras=extras)
+    images.save(args.output, colour.recolour(content, styles, weights=args.style_mix), extras=extras)
     print(f"{args.output}: recoloured, nothing painted")
     return 0
 

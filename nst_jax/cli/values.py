@@ -225,7 +225,7 @@ def colour(text: str) -> str:
     from nst_jax.pictures import colour
 
     with _refused():
-        colour.parsed(text)
+        colour.parse_mode(text)
     return text
 
 

@@ -161,7 +161,7 @@ def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, 
 
     def resized(style):
         known = np.asarray(style.image)
-        size = images.fitted(known.shape, style_edge(job.recipe, style, scale), edge=job.recipe.edge)
+        size = images.shape_for(known.shape, style_edge(job.recipe, style, scale), edge=job.recipe.edge)
         return style._replace(image=images.resize(known, size), guide=_guide_at(style.guide, size), scale=1.0)
 
     regions = tuple(Region(tuple(map(resized, r.styles)), _guide_at(r.guide, shape)) for r in job.regions)

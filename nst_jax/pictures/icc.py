@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from nst_jax.pictures import exif
+from nst_jax.pictures.colour_spaces import from_linear, to_linear
 
 _ROWS = 256  # in memory at once where a step needs wider numbers
 _SRGB = ImageCms.createProfile("sRGB")
@@ -18,7 +19,7 @@ _TO_D50 = np.array(
 )  # linear sRGB to a profile's XYZ: Bradford's adaptation, as in every ICC profile of sRGB
 
 
-def srgb_8bit(im, profile):
+def to_srgb_8bit(im, profile):
     """Pillow's RGB by the file's profile, 8 bits; one that is broken, or for another kind, is passed over."""
     with contextlib.suppress(*exif.PILLOW_ERRORS):
         if im.mode == "LAB":
@@ -28,42 +29,42 @@ def srgb_8bit(im, profile):
         else:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             im = im.convert("RGB") if im.mode == "L" and profile[16:20] == b"RGB " else im
-        return _transformed(im, source, _SRGB)
+        return _convert(im, source, _SRGB)
     return im.convert("RGB")
 
 
-def srgb(levels, profile) -> np.ndarray:
+def to_srgb(levels, profile) -> np.ndarray:
     """[h, w] or [h, w, 3] uint16 -> [h, w, 3] float32 sRGB: curves and primaries exactly, tables as `_by_tables`."""
-    grey, shaper = levels.ndim == 2, _shaper(profile or b"")
+    grey, shaper = levels.ndim == 2, _curves_and_matrix(profile or b"")
     if shaper is None or not (grey or profile[16:20] == b"RGB "):
         image = np.divide(np.stack([levels] * 3, -1) if grey else levels, 65535, dtype=np.float32)
-        converted = _by_tables(image, _opened(profile), _SRGB) if profile else None
+        converted = _by_tables(image, _open(profile), _SRGB) if profile else None
         return image if converted is None else converted
     curves, matrix = shaper
     out = np.empty((*levels.shape[:2], 3), np.float32)
     for top in range(0, len(out), _ROWS):
         rows = levels[top : top + _ROWS]
         light = [curve[rows if grey else rows[..., c]] for c, curve in enumerate(curves)]
-        out[top : top + _ROWS] = _encoded(np.stack(light, -1) @ matrix.T)
+        out[top : top + _ROWS] = from_linear(np.clip(np.stack(light, -1) @ matrix.T, 0, 1))
     return out
 
 
-def usable_profile(profile) -> bool:
+def is_usable(profile) -> bool:
     """Whether `images.save` can convert a picture into this ICC profile: a whole one, of RGB, with a way in."""
-    return in_profile(np.full((1, 1, 3), 0.5, np.float32), profile) is not None
+    return from_srgb(np.full((1, 1, 3), 0.5, np.float32), profile) is not None
 
 
-def in_profile(image, profile) -> np.ndarray | None:
-    """sRGB [h, w, 3] in [0, 1] -> the same colours by the profile's numbers; None: not `usable_profile`."""
+def from_srgb(image, profile) -> np.ndarray | None:
+    """sRGB [h, w, 3] in [0, 1] -> the same colours by the profile's numbers; None: not `is_usable`."""
     if not profile or profile[16:20] != b"RGB ":
         return None
-    shaper = _shaper(profile)
+    shaper = _curves_and_matrix(profile)
     if shaper is None:
-        return _by_tables(image, _SRGB, _opened(profile))
+        return _by_tables(image, _SRGB, _open(profile))
     (curves, matrix), steps = shaper, np.linspace(0, 1, 65536)
     out = np.empty(image.shape, np.float32)
     for top in range(0, len(out), _ROWS):
-        light = _decoded(np.asarray(image[top : top + _ROWS], np.float64)) @ np.linalg.inv(matrix).T
+        light = to_linear(np.asarray(image[top : top + _ROWS], np.float64)) @ np.linalg.inv(matrix).T
         for c, curve in enumerate(curves):
             out[top : top + _ROWS, :, c] = np.interp(light[..., c], curve, steps)
     return out
@@ -73,18 +74,18 @@ def _by_tables(image, source, target):
     """Through Pillow at 8 bits, and what rounding took is added again (right where the slope is 1); None: it can't."""
     levels = np.rint(image * 255).astype(np.uint8)
     with contextlib.suppress(*exif.PILLOW_ERRORS):
-        converted = np.asarray(_transformed(Image.fromarray(levels), source, target), np.float32) / 255
+        converted = np.asarray(_convert(Image.fromarray(levels), source, target), np.float32) / 255
         return np.clip(converted + (image - levels / np.float32(255)), 0, 1)
     return None
 
 
-def _transformed(im, source, target):
+def _convert(im, source, target):
     """Pillow's conversion between profiles, relative to white, black to black."""
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.profileToProfile(im, source, target, _INTENT, "RGB", flags=flags)
 
 
-def _opened(profile):
+def _open(profile):
     """Pillow's profile of these bytes; None: broken."""
     with contextlib.suppress(*exif.PILLOW_ERRORS):
         return ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -92,7 +93,7 @@ def _opened(profile):
 
 
 @functools.lru_cache(maxsize=4)
-def _shaper(profile):
+def _curves_and_matrix(profile):
     """(curves to light [3, 65536], matrix to linear sRGB) of an RGB or grey profile; None: of tables, or broken."""
     count = int.from_bytes(profile[128:132])
     found = {}
@@ -104,11 +105,11 @@ def _shaper(profile):
         return None
     try:
         if profile[16:20] == b"GRAY":
-            return (_curve(found[b"kTRC"]),) * 3, np.eye(3)
+            return (_tone_curve(found[b"kTRC"]),) * 3, np.eye(3)
         columns = [np.frombuffer(found[c + b"XYZ"], ">i4", 3, 8) / 65536 for c in (b"r", b"g", b"b")]
         matrix = np.linalg.solve(_TO_D50, np.stack(columns, -1))
         np.linalg.inv(matrix)  # singular primaries go no way back
-        return [_curve(found[c + b"TRC"]) for c in (b"r", b"g", b"b")], matrix
+        return [_tone_curve(found[c + b"TRC"]) for c in (b"r", b"g", b"b")], matrix
     except (KeyError, ValueError, ArithmeticError, struct.error):  # LinAlgError is a ValueError
         return None
 
@@ -122,7 +123,7 @@ _PARAMETRIC = {
 }  # ICC.1:2022, table 68, each as the last: (aX + b)^g + e from d on, cX + f below
 
 
-def _curve(tag):
+def _tone_curve(tag):
     """A tone curve at 65,536 equal steps, rising from 0 to 1; ValueError: another form, or none that can go back."""
     steps = np.linspace(0, 1, 65536)
     kind, form = struct.unpack(">4s4xH", tag[:10])
@@ -142,14 +143,3 @@ def _curve(tag):
     if not (np.isfinite(curve).all() and np.diff(curve).min() > -1e-4 and -0.1 < curve[0] < 0.5 < curve[-1] < 1.1):
         raise ValueError("curve must rise from 0 to 1, got another: pass the profile over")
     return np.maximum.accumulate(curve)  # formulas of 16 bits may fall a little where their parts meet
-
-
-def _encoded(light):
-    """Linear light, clipped -> sRGB's levels (IEC 61966-2-1)."""
-    light = np.clip(light, 0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
-def _decoded(levels):
-    """sRGB's levels -> linear light."""
-    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)

@@ -32,7 +32,7 @@ class Extras(NamedTuple):
     """What `save` writes besides the colours, where the kind of file can hold it; see `Writer.holds`."""
 
     alpha: np.ndarray | None = None  # [h, w] in [0, 1], straight; a file without alpha: over white
-    profile: bytes | None = None  # ICC: pixels converted into it; not `icc.usable_profile`: sRGB and no profile
+    profile: bytes | None = None  # ICC: pixels converted into it; not `icc.is_usable`: sRGB and no profile
     exif: bytes | None = None  # a photograph's, of which `exif.clean` is kept: it may tell where and when
     text: str | None = None  # `metadata.read` finds it again
     bits: int = 8  # or 16
@@ -81,7 +81,7 @@ def load(path, *, size=None, edge="long", max_pixels=MAX_PIXELS) -> np.ndarray:
     image, alpha, *_ = read(path, max_pixels=max_pixels)
     if alpha is not None:
         image = 1 + (image - 1) * alpha[..., None]
-    shape = fitted(image.shape, size, edge=edge)
+    shape = shape_for(image.shape, size, edge=edge)
     return resize(crop(image, shape) if isinstance(size, (tuple, list)) else image, shape)
 
 
@@ -102,7 +102,7 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     return Picture(image, alpha, profile, block)
 
 
-def fitted(shape, size, *, edge="long") -> tuple[int, int]:
+def shape_for(shape, size, *, edge="long") -> tuple[int, int]:
     """The (h, w) that `load` makes of this shape; `size`: None, `edge` in pixels (other rounded), (h, w)."""
     height, width = shape[:2]
     chosen = choose("edge", edge, EDGES)
@@ -173,14 +173,14 @@ def _decoded(im, file):
         with contextlib.suppress(*exif.PILLOW_ERRORS):
             block = exif.clean(im.getexif(), im.size[::-1])
     if levels is not None:
-        return icc.srgb(levels, profile), 1, opacity, profile, block
+        return icc.to_srgb(levels, profile), 1, opacity, profile, block
     alpha = _alpha(im, mode) if im.has_transparency_data else None
     colour = im if im.mode == mode else im.convert(mode)
     if mode not in _WHITE:
-        return np.asarray(icc.srgb_8bit(colour, profile)), 255, alpha, profile, block
+        return np.asarray(icc.to_srgb_8bit(colour, profile)), 255, alpha, profile, block
     pixels, white = np.asarray(colour), _WHITE[mode]
     if profile and pixels.dtype.kind == "u":
-        pixels, white = icc.srgb(pixels, profile), 1
+        pixels, white = icc.to_srgb(pixels, profile), 1
     return pixels, white, alpha, profile, block
 
 
@@ -199,7 +199,7 @@ def _prepared(writer, image, extras):
     alpha = None if extras.alpha is None else _finite(extras.alpha, shape=image.shape[:2])
     if alpha is not None and "alpha" not in writer.holds:
         image, alpha = 1 + (image - 1) * alpha[..., None], None
-    converted = icc.in_profile(image, told["profile"]) if told.get("profile") else None
+    converted = icc.from_srgb(image, told["profile"]) if told.get("profile") else None
     if converted is None:
         told["profile"] = None
     else:
