@@ -11,8 +11,9 @@ A Run is painted by a `Subject`: one picture here, several at once in `vmapped`.
 
 import concurrent.futures
 import contextlib
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -30,14 +31,34 @@ from nst_jax.painting.memory import Machine, Plan
 from nst_jax.recipes import Recipe, Turn
 
 
+class Terms(Mapping):
+    """The loss of a picture by name, evaluated when it is first asked for: that takes a pass through the network."""
+
+    def __init__(self, evaluate: Callable[[], dict[str, Any]]):
+        self._evaluate = functools.cache(evaluate)
+
+    def __getitem__(self, name: str):
+        return self._evaluate()[name]
+
+    def __iter__(self):
+        return iter(self._evaluate())
+
+    def __len__(self):
+        return len(self._evaluate())
+
+
 class Frame(NamedTuple):
-    """A run at one moment: steps done in all, the picture to show, its loss by name, the last Info, and the plan."""
+    """A run at one moment: steps done in all, the picture to show, its loss by name, the last Info, and the plan.
+
+    `fixed`: every run of the same order has a frame here. Others follow the clock, and no pixel depends on them.
+    """
 
     step: int
     image: Any
-    terms: dict[str, Any]
+    terms: Mapping[str, Any]
     info: Any
     plan: Plan = WHOLE
+    fixed: bool = True
 
 
 class Subject(Protocol):
@@ -454,7 +475,8 @@ class One(NamedTuple):
         """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
         image = image if self.machine.mesh is None else devices.collected(image, self.machine.mesh)
-        return [Frame(run.done, image, terms(self.seldom(run.now), image, *run.args), run.info, run.now.plan)]
+        evaluate = functools.partial(terms, self.seldom(run.now), image, *run.args)
+        return [Frame(run.done, image, Terms(evaluate), run.info, run.now.plan)]
 
     def smaller(self, stage: Stage) -> Stage:
         """The same stage in less memory."""

@@ -293,8 +293,8 @@ class Many(NamedTuple):
         )
         for state, info, args in each:
             image = transfer.picture(self.solver(stage), state)
-            terms = painter.terms(self.known.seldom(stage), image, *args)
-            found.append(Frame(run.done, image, terms, info, stage.plan))
+            evaluate = functools.partial(painter.terms, self.known.seldom(stage), image, *args)
+            found.append(Frame(run.done, image, painter.Terms(evaluate), info, stage.plan))
         return found
 
     def smaller(self, stage: Stage) -> Stage:
