@@ -38,7 +38,7 @@ def tapped(plain):
     """The same with taps: matrices of maps of its own, which make so many channels."""
     random, out = np.random.default_rng(3), dict(plain)
     for tap, k in CHANNELS.items():
-        widths = vgg19.own(plain, vgg19.stride(tap))
+        widths = vgg19.channels_at_stride(plain, vgg19.stride(tap))
         out[tap] = {own: jnp.asarray(random.normal(size=(widths[own], k)), "f4") for own in student.TAPS[tap]}
     return out
 
@@ -63,9 +63,9 @@ def test_taps_are_made_of_maps_beside_the_path_to_the_next_layer(plain, tapped, 
 
 
 def test_maps_of_a_stride_by_name(plain, tapped):
-    assert vgg19.own(plain, 8) == {"pool3": 6, "relu4_1": 7, "relu4_2": 7, "relu4_3": 7}
-    assert vgg19.own(tapped, 1) == {"relu1_1": 4}
-    assert vgg19.own(plain, 32) == {"pool5": 8}
+    assert vgg19.channels_at_stride(plain, 8) == {"pool3": 6, "relu4_1": 7, "relu4_2": 7, "relu4_3": 7}
+    assert vgg19.channels_at_stride(tapped, 1) == {"relu1_1": 4}
+    assert vgg19.channels_at_stride(plain, 32) == {"pool5": 8}
 
 
 def test_convolutions_of_a_block_may_differ_in_width(plain):
@@ -409,7 +409,7 @@ def test_paintings_are_judged_in_a_table_and_shown_on_a_sheet(tapped, tmp_path, 
     assert float(row[3].strip("| ")) == pytest.approx(fast / vgg, abs=0.01 + 0.001 / vgg)
     kept = [np.load(next((tmp_path / "kept").glob(f"*{name}*.npy"))) for name in ("VGG19", "fast")]
     assert kept[1].shape == (48, 64, 3)
-    wanted = charts.sheet([[*judge_fast.pairs(None, 64)["skyline × flow"], *kept]], columns=[*"1234"])
+    wanted = sheets.contact_sheet([[*judge_fast.pairs(None, 64)["skyline × flow"], *kept]], columns=[*"1234"])
     sheet = images.load(tmp_path / "sheet.jpg")
     assert sheet.shape == wanted.shape
     assert np.abs(sheet - wanted)[60:].mean() < 0.03  # below the labels; each picture in its place

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from nst_jax.network import calibration, vgg19
+from nst_jax.network import calibration, files, vgg19
 
 IMAGENET = {"mean": np.array((0.485, 0.456, 0.406)), "std": np.array((0.229, 0.224, 0.225))}  # as torchvision says
 CAFFE = {"mean": np.array(vgg19.MEAN), "std": np.array(vgg19.STD)}
@@ -49,7 +49,7 @@ def read(path) -> tuple[vgg19.Params, dict[str, Any]]:
     path = pathlib.Path(path)
     params, said = _reader(path)(path)
     _complete(params, path)
-    vgg19.check(params, path)
+    files.check_params(params, path)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return params, {"source": path.name, "source_sha256": sha256, **said}
@@ -101,7 +101,7 @@ def _f32(value):
 
 def _hdf5(path, stream=None) -> Read:
     with _whole(path), h5py.File(stream or path) as file:
-        ours = file.attrs.get("format") == vgg19.FORMAT
+        ours = file.attrs.get("format") == files.FORMAT
         layers = {} if ours else _kernels(file)
     return _canonical(path) if ours else _keras(layers, path)
 

@@ -65,7 +65,7 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
             pool=recipe.pool,
             padding=recipe.padding,
             dtype=machine.dtype,
-            again=plan.again,
+            recompute=plan.again,
             convolution="direct" if plan.direct else "winograd",
         ),
         content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),

@@ -71,7 +71,7 @@ def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS) -> dict:
             before = width
     fits = {}
     for tap in ("relu1_1", *teacher.taps(teacher_params)):
-        channels = vgg19.own(layers, vgg19.stride(tap))
+        channels = vgg19.channels_at_stride(layers, vgg19.stride(tap))
         shape = sum(channels[own] for own in TAPS[tap]), teacher_params[f"conv{tap[4:]}"]["bias"].shape[0]
         fits[tap] = np.zeros(shape, np.float32)
     return {"layers": layers, "fits": fits}
@@ -188,7 +188,7 @@ def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: 
         axes = principal(fit.outer)[:, : AXES[tap]]
         scale = axes.shape[1] / len(axes) / (1 - fit.left) * float(known.variance[tap])
         matrix = np.float32(fit.matrix @ axes * scale**0.5)
-        widths = vgg19.own(params["layers"], vgg19.stride(tap))
+        widths = vgg19.channels_at_stride(params["layers"], vgg19.stride(tap))
         ends = np.cumsum([widths[own] for own in TAPS[tap]])
         out[tap] = dict(zip(TAPS[tap], np.split(matrix, ends[:-1]), strict=True))
     return {**jax.tree.map(jnp.asarray, out), "input": teacher_params["input"]}

@@ -1,0 +1,168 @@
+"""Weight files: one HDF5 layout, whatever the weights came from; its attributes say where from."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import h5py
+import numpy as np
+
+from nst_jax.ground import storage
+from nst_jax.network import layers
+from nst_jax.network.layers import Activation, Activations, Params
+
+FORMAT = "nst_jax VGG 1"
+
+
+def save(path, params: Params, *, half: bool = False, activations: Activations | None = None, **attributes) -> None:
+    """Write parameters as our HDF5 file, whole or not at all; `half`: float16, compressed in chunks of a kernel tap."""
+    with storage.replacing(path, what="weights") as empty, h5py.File(empty.name, "w") as file:
+        file.attrs.update({"format": FORMAT, "precision": "float16" if half else "float32", **attributes})
+        file.attrs.update({k: np.asarray(v, np.float64) for k, v in params["input"].items()})
+        for name, layer in params.items():
+            if name != "input":
+                _write(file.create_group(name), layer, half)
+        for name, activation in (activations or {}).items():
+            _write(file.create_group(f"activations/{name}"), activation._asdict(), False)
+
+
+def _write(group, layer, half):
+    for name, value in layer.items():
+        packed = {}
+        if half and value.ndim == 4:
+            packed = {"chunks": (1, 1, *value.shape[2:]), "compression": "gzip", "compression_opts": 9, "shuffle": True}
+        group.create_dataset(name, data=np.asarray(value, "float16" if half else "float32"), **packed)
+
+
+def read(path=None) -> Params:
+    """Parameters of a file that `save` wrote, in float32; without a path, of the one that `find` finds.
+
+    They are NumPy's arrays: no device is asked for anything yet.
+    """
+    path = find(path)
+    with open_weights(path) as file:
+        params = {name: _arrays(group) for name, group in file.items() if name != "activations"}
+        params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
+    check_params(params, path)
+    return params
+
+
+def _arrays(group):
+    return {name: np.asarray(value, np.float32) for name, value in group.items()}
+
+
+def activations(path=None) -> Activations | None:
+    """What a weight file's layers give over natural pictures, as measured when it was converted."""
+    with open_weights(find(path)) as file:
+        found = file.get("activations")
+        if not isinstance(found, h5py.Group):
+            return None
+        return {name: Activation(**_arrays(group)) for name, group in found.items()}
+
+
+def info(path=None) -> dict[str, Any]:
+    """What a weight file says of itself, with its path and sha256."""
+    path = find(path)
+    with open_weights(path) as file:
+        attributes = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in file.attrs.items()}
+    with open(path, "rb") as stream:
+        return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest(), **attributes}
+
+
+@contextlib.contextmanager
+def open_weights(path):
+    """A file that `save` wrote, open for reading."""
+    remedy = "make it with `nst-jax weights convert`"
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(f"weights must be a file, got {path}, which is not there: {remedy}")
+    try:
+        with h5py.File(path) as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ValueError(f"weights must be a file of ours, got {path}: {remedy}")
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ValueError(f"weights must be a whole HDF5 file, got {path}: {remedy}") from error
+
+
+# Where they are
+
+
+def find(path=None) -> pathlib.Path:
+    """The weight file that is used: the path given, $NST_JAX_WEIGHTS, the user's cache, the bundled file."""
+    chosen = path or os.environ.get("NST_JAX_WEIGHTS")
+    if chosen:
+        return pathlib.Path(chosen)
+    return cache_path() if cache_path().exists() else bundled_path()
+
+
+def cache_path() -> pathlib.Path:
+    """Where `weights fetch` and `weights convert` install: the user's cache folder."""
+    return storage.cache_folder() / "vgg19.h5"
+
+
+def bundled_path() -> pathlib.Path:
+    """The network that comes with the package: inside it in a wheel, beside it in a checkout."""
+    return _bundled("vgg19.h5")
+
+
+def fast_path() -> pathlib.Path:
+    """The small network that stands in for VGG19 at a tenth of the cost; it comes with the package too."""
+    return _bundled("fast.h5")
+
+
+def _bundled(name):
+    package = pathlib.Path(__file__).parents[1]
+    inside = package / "weights" / name
+    return inside if inside.exists() else package.parent / "weights" / name
+
+
+# Whether they are a network's
+
+
+def check_params(params: Params, source) -> None:
+    """Raise unless these are the finite parameters of a VGG-shaped network."""
+    try:
+        convs = layers.own_shape(params)[1]
+    except (KeyError, ValueError):  # no convolution, or a block without its first
+        found = ", ".join(params) or "nothing"
+        raise ValueError(
+            f"layers of {source} must be conv1_1, conv1_2, …, got {found}: convert the file again"
+        ) from None
+    _check_input(params, source)
+    channels = 3
+    for name in layers.layers_of(convs):
+        if name.startswith("conv"):
+            channels = _check_convolution(params.get(name, {}), channels, f"{name} of {source}")
+    for name in layers.taps(params):
+        _check_tap(params, name, source)
+
+
+def _check_input(params, source):
+    for name, low in ("mean", -np.inf), ("std", 0):
+        value = np.asarray(params["input"][name])
+        if value.shape != (3,) or not (np.isfinite(value) & (value > low)).all():
+            bound = " above 0" if low == 0 else ""
+            raise ValueError(f"{name} of {source} must be three numbers{bound}, got {value}: convert the file again")
+
+
+def _check_convolution(layer, channels, which) -> int:
+    """The channels that a convolution of so many channels gives, if its parameters are as they must be."""
+    shapes = {k: np.shape(v) for k, v in layer.items()}
+    width = shapes.get("kernel", (0,))[-1]
+    if shapes.get("kernel") != (3, 3, channels, width) or shapes.get("bias") != (width,):
+        raise ValueError(f"{which} must have kernel [3, 3, {channels}, d] and bias [d], got {shapes}")
+    if not all(np.isfinite(v).all() for v in layer.values()):
+        raise ValueError(f"{which} must be finite, got NaN or infinity: fetch or convert the file again")
+    return width
+
+
+def _check_tap(params, name, source):
+    widths = layers.channels_at_stride(params, layers.stride(name)) if name in layers.layers_of() else {}
+    got = {each: np.shape(matrix) for each, matrix in params[name].items()}
+    k = next(iter(got.values()), ())[-1:]
+    fits = got and all(shape == (widths.get(each), *k) for each, shape in got.items())
+    if not fits or not all(np.isfinite(matrix).all() for matrix in params[name].values()):
+        need = ", ".join(f"{each} [{width}, k]" for each, width in widths.items()) or "a layer of VGG19's"
+        raise ValueError(f"{name} of {source} must have finite matrices of {need}, got {got}: make the file again")
