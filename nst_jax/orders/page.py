@@ -1,28 +1,32 @@
-"""The report of a run: what it was made of, how it went and how to repeat it, as one page. Not a sub-command."""
+"""The report of a run: what it was made of, how it went and how to repeat it, as one page."""
 
 import base64
 import html
 import os
 import pathlib
 import shlex
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from nst_jax.cli import follow
+from nst_jax.ground import storage
+from nst_jax.orders.compose import most_pixels
+from nst_jax.orders.order import WHOLE
+from nst_jax.orders.record import Record
+from nst_jax.orders.watchers import Start, picture_of
+from nst_jax.painting.painter import Frame
+from nst_jax.pictures import charts, film, images, kinds, sheets, thumbnails
 
 CURVES, SHEET, RUN, PAGE = FILES = ("curves.png", "sheet.jpg", "run.webp", "index.html")
 SMALL, LARGE = 512, 1600  # px: long edges of pictures on the page, and of the result
 PARTS = {
     "settings": "The recipe as it was used",
-    "flags": "What was asked for",
+    "order": "What was asked for",
     "terms": "Losses at the end",
     "inputs": "Files",
     "network": "Network",
     "versions": "Versions",
 }
-ALL = "-"  # a style mask that is none
 KEPT = 32  # moments of a run at most, a power of two
 
 # Nothing is fetched and nothing runs, whatever the names of files say.
@@ -81,157 +85,124 @@ class Source(NamedTuple):
     image: Any
 
 
-class Story(NamedTuple):
-    """What a report will tell, gathered while a run goes on; without a folder, nothing."""
+class Report:
+    """Gathers what a report shows while a run goes on, and writes it as one page at the end."""
 
-    folder: pathlib.Path | None
-    result: follow.Result
-    sources: list[Source]
-    more: list[str]  # flags that repeat it, besides those that name its sources
-    begun: float
-    records: list[dict]  # as in a log: the head, then one for each frame
-    moments: dict[int, Any]  # frame's number: (step, small picture), evenly over the run
+    every = None
 
-    def following(self, frames, head) -> Iterator:
-        """The same frames, each remembered once its follower asks for the next."""
-        self.records.append(head)
-        for frame in frames:
-            yield frame
-            if self.folder:
-                self.remember(frame)
+    def __init__(self, folder, output, *, more: Sequence[str] = (), said: Callable[[pathlib.Path], None] | None = None):
+        self.folder, self.output, self.more, self.said = pathlib.Path(folder), output, list(more), said
+        self.sources: list[Source] = []
+        self.rows: list[dict] = []  # as in a log, one for each fixed frame
+        self.moments: dict[int, Any] = {}  # frame's number: (step, small picture), evenly over the run
 
-    def remember(self, frame) -> None:
+    def begin(self, start: Start) -> None:
+        """Take what the run is made of; what a report needs and is not there is said now."""
+        self.begun, self.task, self.record = time.perf_counter(), start.task, start.record
+        charts.check_matplotlib()
+        storage.ensure_folder(self.folder)
+        limit = most_pixels(self.task.order)
+        for kind, paths in self.task.paths.items():
+            for path in (path for path in paths if path != WHOLE):
+                image = picture_of(_small(images.load(path, max_pixels=limit), SMALL))
+                self.sources.append(Source(kind, os.path.basename(path), image))
+
+    def see(self, frame: Frame) -> None:
         """Keep a frame's losses; of the pictures every one, later every second, every fourth …"""
-        number = len(self.records) - 1
-        self.records.append({"step": frame.step, **{name: float(value) for name, value in frame.terms.items()}})
+        if not frame.fixed:
+            return
+        number = len(self.rows)
+        self.rows.append({"step": frame.step, **{name: float(value) for name, value in frame.terms.items()}})
         stride = max(1, 2 ** number.bit_length() // KEPT)
         if number % stride == 0:
-            self.moments[number] = frame.step, follow.np_image(_small(frame.image, SMALL)).astype("float16")
+            self.moments[number] = frame.step, picture_of(_small(frame.image, SMALL)).astype("float16")
         for old in [n for n in self.moments if n % stride]:
             del self.moments[old]
 
-    def write(self, last) -> None:
-        """Write what was asked for, if anything, about a run whose last frame is in its result's file."""
-        from nst_jax.pictures import charts, images
-
-        if not self.folder:
+    def end(self, result) -> None:
+        """Write the page, where there is a picture."""
+        if result is None or not self.rows:
             return
-        if self.records[-1].get("step") != last.step:  # it was stopped right there
-            self.remember(last)
-        painting = images.load(self.result.path, max_pixels=2**31)
-        images.save(self.folder / CURVES, charts.curves(self.records))
+        painting, record = result.image, result.record
+        if (alpha := result.extras.alpha) is not None:
+            painting = 1 + (painting - 1) * alpha[..., None]
+        images.save(self.folder / CURVES, charts.loss_curves([_ladder(record), *self.rows]))
         images.save(self.folder / SHEET, self.sheet(painting))
-        frames = [*self.finished(last.step, _small(painting, SMALL).shape), _small(painting, SMALL)]
-        charts.animation(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
-        self.folder.joinpath(PAGE).write_text(self.page(painting, self.folder), "utf-8", "replace")
-        print(f"report:   {self.folder / PAGE}", file=sys.stderr)
+        frames = [*self.on_the_way(record.steps, _small(painting, SMALL).shape, alpha), _small(painting, SMALL)]
+        film.save(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
+        storage.write_text(self.folder / PAGE, self.page(painting, record))
+        if self.said:
+            self.said(self.folder / PAGE)
 
     def used(self) -> list[Source]:
         """The sources, but none twice for what counts nothing: a texture's content is its style."""
-        weights, names = self.records[0]["settings"], [source.name for source in self.sources]
+        weights, names = self.record.settings, [source.name for source in self.sources]
         return [s for s in self.sources if names.count(s.name) == 1 or any(weights.get(s.kind, {"": 1}).values())]
 
     def sheet(self, painting):
         """Content, styles and result in a row: [h, w, 3]."""
-        from nst_jax.pictures import charts
-
         shown = [source for source in self.used() if source.kind in ("content", "style")]
         kinds = [source.kind for source in shown]
         several = [f" {1 + kinds[:i].count(k)}" if kinds.count(k) > 1 else "" for i, k in enumerate(kinds)]
         names = [kind + number for kind, number in zip(kinds, several, strict=True)]
-        return charts.sheet([[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400)
+        return sheets.contact_sheet([[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400)
 
-    def finished(self, step, shape) -> Iterator:
+    def on_the_way(self, step, shape, alpha) -> Iterator:
         """The moments before a step as the result is: in its colours, this shape, over white."""
-        from nst_jax.pictures import images
-
-        alpha = self.result.extras.alpha
         for when, picture in self.moments.values():
             if when < step:
-                image = self.result.finish(follow.np_image(images.resize(picture, shape)))
+                image = self.task.finish(picture_of(images.resize(picture, shape)))
                 yield image if alpha is None else 1 + (image - 1) * images.resize(alpha, shape)[..., None]
 
-    def page(self, painting, folder: pathlib.Path) -> str:
-        """The whole of it as HTML that needs nothing else, with the pictures of this folder in it."""
-        from nst_jax.pictures import charts
-
-        head, last = self.records[0], self.records[-1]
-        done = {"steps": last["step"], "terms": {name: value for name, value in last.items() if name != "step"}}
-        parts = [_figure(charts.address(_small(painting, LARGE)), "hero")]
-        cards = [_figure(charts.address(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
+    def page(self, painting, record: Record) -> str:
+        """The whole of it as HTML that needs nothing else, with the folder's pictures in it."""
+        parts = [_figure(thumbnails.data_uri(_small(painting, LARGE)), "hero")]
+        cards = [_figure(thumbnails.data_uri(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
         parts += ["<h2>Made of</h2>", f'<div class="cards">{"".join(cards)}</div>']
-        parts += ["<h2>On the way</h2>", _figure(_address(folder / RUN), "run")]
-        parts += ["<h2>Losses</h2>", _figure(_address(folder / CURVES), "curves")]
+        parts += ["<h2>On the way</h2>", _figure(_address(self.folder / RUN), "run")]
+        parts += ["<h2>Losses</h2>", _figure(_address(self.folder / CURVES), "curves")]
         parts += ["<h2>Again</h2>", f"<pre>{html.escape(self.command())}</pre>"]
-        parts += ["<h2>Settings</h2>", _table(head | done)]
-        title, lead = html.escape(os.path.basename(self.result.path)), html.escape(self.lead())
+        parts += ["<h2>Settings</h2>", _table(record)]
+        title, lead = html.escape(os.path.basename(self.output)), html.escape(self.lead(record))
         return DOCUMENT.format(title=title, lead=lead, style=STYLE, body="\n".join(parts))
 
-    def lead(self) -> str:
+    def lead(self, record: Record) -> str:
         """A run in one line."""
-        head, step = self.records[0], self.records[-1]["step"]
-        (w, h, _), total = head["ladder"][-1], sum(count for *_, count in head["ladder"])
-        steps = f"{step} steps" if step == total else f"stopped after {step} of {total} steps"
+        w, h = record.stages[-1]["size"]
+        stopped = f"stopped after {record.steps} of {record.total} steps"
+        steps = f"{record.steps} steps" if record.steps == record.total else stopped
         seconds = time.perf_counter() - self.begun
         spent = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-        return " · ".join((head["recipe"], f"{w}×{h} px", f"{steps} in {spent}", head["device"]))
+        return " · ".join((record.order["recipe"], f"{w}×{h} px", f"{steps} in {spent}", record.device))
 
     def command(self) -> str:
         """What paints the picture again, where its file holds its settings."""
-        from nst_jax.pictures import images
-
-        name, suffix = os.path.basename(self.result.path), os.path.splitext(self.result.path)[1]
-        if "text" not in images.SUFFIXES[suffix.lower()].holds:
+        name, suffix = os.path.basename(self.output), os.path.splitext(self.output)[1]
+        if suffix.lower() not in kinds.holding("text"):
             return f"A {suffix} file holds no settings to repeat: write a .png"
         words = ["nst-jax", "rerun", _word(name)]
-        for kind, paths in self.result.inputs.items():
+        for kind, paths in self.task.paths.items():
             words += [f"--{kind}", *(_word(os.path.basename(path)) for path in paths)]
+        if weights := self.task.order.machine.weights:
+            words += ["--weights", _word(os.path.basename(weights))]
+        words += ["--keep-metadata"] if self.task.order.finish.keep_metadata else []
         return shlex.join([*words, *self.more, "-o", f"again{suffix}"])
 
 
-def check(args) -> None:
-    """Raise if a report is asked for and there is nothing to draw its curves with."""
-    if args.report:
-        from nst_jax.pictures import charts
-
-        charts.check_plots()
-
-
-def begun(args, result: follow.Result) -> Story:
-    """The story of a run that begins; what a report would need and is not there is said now."""
-    from nst_jax.cli import stylize
-    from nst_jax.pictures import images
-
-    story = Story(None, result, [], [], time.perf_counter(), [], {})
-    if not args.report:
-        return story
-    check(args)
-    folder, limit = stylize.made(pathlib.Path(args.report)), getattr(args, "max_pixels", None) or images.MAX_PIXELS
-    for kind, paths in result.inputs.items():
-        for path in (path for path in paths if path != ALL):
-            image = follow.np_image(_small(images.load(path, max_pixels=limit), SMALL))
-            story.sources.append(Source(kind, os.path.basename(path), image))
-    story.more.extend(["--weights", _word(os.path.basename(args.weights))] if args.weights else [])
-    story.more.extend(["--keep-metadata"] if getattr(args, "keep_metadata", False) else [])
-    return story._replace(folder=folder)
-
-
-def files(args) -> list[str]:
+def files(folder) -> list[str]:
     """The files that a report will be."""
-    return [os.path.join(args.report, name) for name in FILES] if args.report else []
+    return [os.path.join(folder, name) for name in FILES] if folder else []
 
 
 def _small(image, edge):
     """A picture whose long edge is at most this."""
-    from nst_jax.pictures import images
-
     scale = min(1, edge / max(image.shape[:2]))
     return images.resize(image, [max(1, round(n * scale)) for n in image.shape[:2]])
 
 
 def _word(name):
     """A file's name that is not taken for a flag."""
-    return f"./{name}" if name.startswith("-") and name != ALL else name
+    return f"./{name}" if name.startswith("-") and name != WHOLE else name
 
 
 def _address(path):
@@ -244,18 +215,27 @@ def _figure(address, kind, *, title="", text=""):
     return f'<figure class="{kind}"><img src="{address}" alt="{html.escape(title or kind)}">{caption}</figure>'
 
 
-def _table(record) -> str:
+def _table(record: Record) -> str:
     """A record as a table: what is plain first, then a part for each of its dictionaries."""
-    sizes = [f"{w}×{h}: {steps} steps" for w, h, steps in record["ladder"]]
-    files = {
-        kind: [f"{file['name']} (sha256 {file['sha256']})" for file in of] for kind, of in record["inputs"].items()
-    }
-    record = record | {"ladder": sizes, "inputs": files}
-    parts = [[_row(key, value) for key, value in record.items() if not isinstance(value, dict)]]
+    parts = [[_row("device", record.device), _row("steps", record.steps)]]
+    parts[0] += [_row("size", ", ".join(map(_stage, record.stages)))]
+    turns = "; ".join(f"after {n} steps: {_plain(turn)}" for n, turn in record.turns)
+    parts[0] += [_row("turns", turns)] if turns else []
+    files = {kind: [f"{file['name']} (sha256 {file['sha256']})" for file in of] for kind, of in record.inputs.items()}
     for key, title in PARTS.items():
-        rows = [_row(name, value) for name, value in record[key].items()]
-        parts.append([f'<tr><th colspan="2">{title}</th></tr>', *rows])
+        known = files if key == "inputs" else getattr(record, key)
+        parts.append([f'<tr><th colspan="2">{title}</th></tr>', *(_row(name, value) for name, value in known.items())])
     return "<table>" + "".join(f"<tbody>{''.join(rows)}</tbody>" for rows in parts) + "</table>"
+
+
+def _stage(row) -> str:
+    by = f" by the {row['network']} network" if "network" in row else ""
+    return f"{row['size'][0]}×{row['size'][1]}: {row['steps']} steps{by}"
+
+
+def _ladder(record: Record) -> dict:
+    """The sizes of a run, as its curves mark them."""
+    return {"ladder": [[*row["size"], row["steps"]] for row in record.stages]}
 
 
 def _row(name, value):

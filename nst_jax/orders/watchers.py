@@ -1,0 +1,133 @@
+"""What follows a run: a log, pictures on the way, the end where a picture stands still. None of them prints."""
+
+import json
+import math
+import pathlib
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from nst_jax.ground import storage
+from nst_jax.orders.compose import Task
+from nst_jax.orders.record import Record
+from nst_jax.painting.painter import Frame
+from nst_jax.pictures import images
+
+
+class Start(NamedTuple):
+    """What a watcher is told before the first step: what is painted, its record so far, steps that are done already."""
+
+    task: Task
+    record: Record
+    done: int = 0
+
+
+class Watcher(Protocol):
+    """Follows one picture of a run; `every`: besides the usual steps it must see multiples of this."""
+
+    every: int | None
+
+    def begin(self, start: Start) -> None:
+        """Called once, before the first step."""
+
+    def see(self, frame: Frame) -> None:
+        """Called for each frame, every second or two, and at fixed steps."""
+
+    def end(self, result: Any) -> None:
+        """Called once, with the workshop's Result, whatever ended the run."""
+
+
+def picture_of(image) -> np.ndarray:
+    """A picture as NumPy has it, in [0, 1]."""
+    return np.clip(np.asarray(image, np.float32), 0, 1)
+
+
+def finite_terms(frame: Frame) -> dict[str, float]:
+    """A frame's losses by name, unless one of them is no number."""
+    terms = {name: float(value) for name, value in frame.terms.items()}
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            got = f"got {value} of {name} at step {frame.step}"
+            raise ValueError(f"loss must stay finite, {got}: lower learning-rate")
+    return terms
+
+
+class Log:
+    """Losses as lines of JSON: the record, then one for each fixed frame; a run that goes on appends to it."""
+
+    every = None
+
+    def __init__(self, path, *, clock):
+        self.path, self.clock = path, clock
+
+    def begin(self, start: Start) -> None:
+        """Open the file; what it held is replaced only by a run that begins."""
+        self.begun = self.clock()
+        self.stream = open(self.path, "a" if start.done else "w", encoding="utf-8")  # noqa: SIM115, `end` closes it
+        if not start.done:
+            self._write(head_of(start.record))
+
+    def see(self, frame: Frame) -> None:
+        """Write a line."""
+        if frame.fixed:
+            terms = {name: float(value) for name, value in frame.terms.items()}
+            self._write({"step": frame.step, "seconds": round(self.clock() - self.begun, 3), **terms})
+
+    def end(self, result: Any) -> None:
+        """Close the file."""
+        self.stream.close()
+
+    def _write(self, row):
+        self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.stream.flush()
+
+
+def head_of(record: Record) -> dict[str, Any]:
+    """A record as plain data, without what is empty."""
+    return {key: value for key, value in record._asdict().items() if value not in (None, "", (), [], {})}
+
+
+class Stored:
+    """Pictures on the way, finished as the result will be, each in a file named by its step."""
+
+    def __init__(self, folder, every: int):
+        self.folder, self.every = pathlib.Path(folder), every
+
+    def begin(self, start: Start) -> None:
+        """Make the folder."""
+        storage.ensure_folder(self.folder)
+        self.task, self.total = start.task, start.record.total
+
+    def see(self, frame: Frame) -> None:
+        """Store a frame whose step is a multiple of `every`."""
+        if frame.step % self.every == 0 and frame.fixed:
+            image = self.task.finish(picture_of(frame.image))
+            alpha = self.task.extras.alpha
+            alpha = None if alpha is None else images.resize(alpha, image.shape[:2]).clip(0, 1)
+            extras = images.Extras(alpha=alpha, bits=self.task.extras.bits)
+            images.save(self.folder / stored_name(frame.step, self.total), image, extras=extras)
+
+    def end(self, result: Any) -> None:
+        """Nothing is left to do."""
+
+
+def stored_name(step: int, total: int) -> str:
+    """The name of a stored picture, as wide as the last one's so that they sort."""
+    return f"{step:0{len(str(total))}}.png"
+
+
+class Still:
+    """Whether a step at full size changes the picture by less than `least` of 255 on average: seen at fixed steps."""
+
+    def __init__(self, shape, least: float | None):
+        self.shape, self.least, self.before = shape, least, None
+
+    def reached(self, frame: Frame) -> bool:
+        """Whether the run may end here."""
+        if self.least is None or not frame.fixed or frame.image.shape[:2] != tuple(self.shape):
+            return False
+        before, self.before = self.before, frame
+        if before is None or before.step == frame.step:
+            return False
+        change = 255 * abs(picture_of(frame.image) - picture_of(before.image)).mean() / (frame.step - before.step)
+        return bool(change < self.least)

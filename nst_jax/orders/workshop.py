@@ -1,0 +1,249 @@
+"""Orders carried out: one picture, or several by one program. Watchers follow; a stop is asked for between chunks.
+
+result = paint(words.make("town.jpg", "night.jpg", size=512, minutes=5))
+result.save("painting.png")
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nst_jax.orders import compose, prepare, words
+from nst_jax.orders import record as records
+from nst_jax.orders.compose import Network, Recolouring
+from nst_jax.orders.order import Order
+from nst_jax.orders.prepare import Item
+from nst_jax.orders.record import Record
+from nst_jax.orders.watchers import Start, Still, Watcher, finite_terms, picture_of
+from nst_jax.painting import painter, vmapped
+from nst_jax.painting.memory import Machine
+from nst_jax.painting.painter import Frame, Run
+from nst_jax.pictures import images
+from nst_jax.recipes import Turn
+
+EVERY = 10  # steps between frames that every run has
+CHUNK, LIVELY = 1.0, 1.5  # seconds: of a chunk of steps, and between frames that follow the clock
+
+
+class Controls:
+    """How a run is stopped and steered from outside, from any thread; it looks between chunks of a second or so."""
+
+    def __init__(self):
+        self.stop = threading.Event()
+        self.turns: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+
+    def turn(self) -> Turn | None:
+        """The last turn that was asked for since it was looked for."""
+        found = None
+        while not self.turns.empty():
+            found = self.turns.get()
+        return found
+
+
+class Result(NamedTuple):
+    """What came of an order: what made it, the finished picture, the last frame, and the error that ended it if any."""
+
+    record: Record
+    image: np.ndarray
+    extras: images.Extras
+    frame: Frame | None = None
+    error: BaseException | None = None
+
+    def save(self, path) -> None:
+        """Write the picture with its settings, alpha and metadata, as far as its kind of file holds them."""
+        extras = self.extras._replace(text=records.text(self.record))
+        images.save(path, self.image, extras=extras)
+
+
+# One picture
+
+
+def paint(order: Order, *, watchers: Sequence[Watcher] = (), controls: Controls | None = None) -> Result:
+    """Carry an order out: read its files, paint, finish; what stops it after the first frame is in the result."""
+    with compose.with_local_files(order) as local:
+        if local.only_colours:
+            return recolour(compose.recolouring(local))
+        network = Network(compose.weights_path(local))
+        task = compose.with_network(compose.task(local), network)
+        machine = prepare.machine_of(local, height=task.shape[0])
+        return carry_out(prepare.item(task, machine, watchers=watchers), machine, controls=controls)
+
+
+def recolour(asked: Recolouring) -> Result:
+    """The photograph in the styles' colours; nothing is painted."""
+    record = Record(words.write(asked.order), records.versions(), prepare.inputs_of(asked.paths))
+    return Result(record, asked.paint(), asked.extras)
+
+
+def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None) -> Result:
+    """Paint an item: the finished picture of its last good frame, and the error that ended it if one did.
+
+    What ends it before the first frame is raised: there is nothing to show then.
+    """
+    task, controls = item.task, controls or Controls()
+
+    def begin() -> Run:
+        return painter.start(task.params, task.job, machine=machine, stages=prepare.stages_of(item.record))
+
+    for result in _together([item], begin, controls):
+        return result
+    raise RuntimeError("a run ended without a result")
+
+
+# Several
+
+
+def carry_out_all(
+    items: Sequence[Item],
+    machine: Machine,
+    *,
+    chunk: int,
+    controls: Controls | None = None,
+    progress: Callable[[int, Frame], None] = lambda done, frame: None,
+) -> Iterator[tuple[int, Result]]:
+    """Paint items that are one program, a chunk at a time; yield (number, result) as they are done.
+
+    What ends the run is raised after what there is of the pictures that it was painting.
+    """
+    controls, before = controls or Controls(), 0
+    tasks = [item.task for item in items]
+    found = vmapped.chunks(tasks[0].params, [task.job for task in tasks], chunk=chunk, machine=machine)
+    for numbers, begin in found:
+        mine = list(dict.fromkeys(numbers))
+        steps = before * items[0].record.total
+
+        def shown(frame, steps=steps, mine=mine):
+            progress(steps + frame.step * len(mine), frame)
+
+        error = None
+        for number, result in zip(mine, _together([items[n] for n in mine], begin, controls, shown), strict=False):
+            error = error if isinstance(result.error, Diverged) else result.error
+            yield number, result
+        before += len(mine)
+        if controls.stop.is_set():
+            return
+        if error:
+            raise error
+
+
+class Diverged(ValueError):
+    """A picture's loss is no number any more; others that are painted with it go on."""
+
+
+class _Watch:
+    """An item while it is painted: its last good frame, and why there is no later one."""
+
+    def __init__(self, item: Item):
+        self.item, self.frame, self.error, self.turns = item, None, None, ()
+        for watcher in item.watchers:
+            watcher.begin(Start(item.task, item.record))
+
+    def see(self, frame: Frame) -> None:
+        """Take a frame and show it to the watchers, unless the picture has gone wrong."""
+        if self.error:
+            return
+        if frame.fixed:
+            try:
+                finite_terms(frame)
+            except ValueError as error:
+                self.error = Diverged(str(error))
+                return
+        self.frame = frame
+        for watcher in self.item.watchers:
+            watcher.see(frame)
+
+    def result(self, run: Run | None, error: BaseException | None) -> Result:
+        """The picture as it is, finished at the job's shape (one that was stopped may still be coarse)."""
+        task, frame = self.item.task, self.frame
+        assert frame is not None
+        record = self.item.record._replace(
+            steps=frame.step, terms={name: float(value) for name, value in frame.terms.items()}
+        )
+        if run is not None:
+            turns = [turn for turn in run.turns if turn[0] <= frame.step]
+            record = record._replace(turns=records.write_turns(turns), stages=prepare.write_stages(run.stages))
+        image = task.finish(picture_of(images.resize(frame.image, task.shape)))
+        return Result(record, image, task.extras, frame, self.error or error)
+
+    def end(self, result: Result | None) -> None:
+        """Tell the watchers."""
+        for watcher in self.item.watchers:
+            watcher.end(result)
+
+
+def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Result]:
+    """Paint one run; yield a result for each of its items, whatever ended it."""
+    watches = [_Watch(item) for item in items]
+    run, error = None, None
+    still = Still(items[0].task.shape, items[0].task.order.ends.still)
+    every = [EVERY, *(watcher.every for item in items for watcher in item.watchers if watcher.every)]
+    results: list[Result | None] = [None] * len(items)
+    try:
+        try:
+            for run, frames in drive(begin(), controls, every=every, turns=items[0].task.order.turns):  # noqa: B007
+                for watch, frame in zip(watches, frames, strict=False):
+                    watch.see(frame)
+                shown(frames[0])
+                if still.reached(frames[0]) or all(watch.error for watch in watches):
+                    break
+        except (KeyboardInterrupt, Exception) as stop:
+            error = stop
+            if all(watch.frame is None for watch in watches):
+                raise
+        for number, watch in enumerate(watches):
+            if watch.frame is None:
+                raise watch.error or error or RuntimeError("a run ended before its first frame")
+            results[number] = result = watch.result(run, error)
+            yield result
+    finally:
+        for watch, result in zip(watches, results, strict=True):
+            watch.end(result)
+
+
+def drive(
+    run: Run, controls: Controls, *, every: Sequence[int] = (EVERY,), turns: Sequence[tuple[int, Turn]] = ()
+) -> Iterator[tuple[Run, list[Frame]]]:
+    """Paint a run in chunks of about a second; yield it with its frames at fixed steps, and in between by the clock.
+
+    Turns are taken at their steps, and from the controls between chunks; a stop ends it after one more frame.
+    """
+    seconds, shown, planned = None, time.perf_counter(), list(turns)
+    with painter.compiling_ahead() as ahead:
+        while not run.finished and not controls.stop.is_set():
+            turn = controls.turn()
+            while planned and planned[0][0] <= run.done:
+                turn = planned.pop(0)[1]
+            marks = [painter.until(run, n) for n in every] + [step - run.done for step, _ in planned[:1]]
+            compiled, begun = run.info is not None and run.step < run.now.steps, time.perf_counter()
+            count = min(*marks, _chunk(seconds))
+            run = painter.consume(run, count, turn=turn)
+            jax.block_until_ready(run.info)
+            seconds = (time.perf_counter() - begun) / count if compiled else seconds
+            fixed = any(run.done % n == 0 for n in every) or run.step == run.now.steps or controls.stop.is_set()
+            if fixed or time.perf_counter() - shown > LIVELY:
+                yield run, [frame._replace(fixed=fixed) for frame in painter.look(run)]
+                shown = time.perf_counter()
+            ahead(run)
+
+
+def _chunk(seconds: float | None) -> int:
+    """Steps of about a second, if one takes so long; as many as there may be where several processes must agree."""
+    if jax.process_count() > 1:
+        return 10**9
+    return 1 if seconds is None else max(1, int(CHUNK / max(seconds, 1e-6)))
+
+
+def check_apart(read: Sequence, written: Sequence) -> None:
+    """Raise if a file that is written is one that is read, or is written twice."""
+    taken = {os.path.realpath(path) for path in read if path}
+    for path in (os.fspath(path) for path in written if path):
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if not taken.isdisjoint({real, os.path.realpath(path)}):
+            raise ValueError(f"output must not be a file that the run needs, got {path!r} twice: choose another name")
+        taken.add(real)
