@@ -17,7 +17,7 @@ from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import distances, losses
 from nst_jax.painting import painter
-from nst_jax.pictures import charts, images, samples
+from nst_jax.pictures import images, samples, sheets
 from nst_jax.recipes import published
 
 PAIRS = (("skyline", "flow"), ("landscape", "woodcut"), ("still_life", "mosaic"), ("skyline", "watercolour"))
@@ -80,9 +80,8 @@ def main():
             print(lines[-1], flush=True)
             rows[-1].append(picture)
             images.save(args.output / f"{'-'.join(names)}-{name.replace(':', '-')}.png", picture)
-    images.save(
-        args.output / "sheet.jpg", charts.sheet(rows, columns=["content", "style", *(n for n, _ in args.recipes)])
-    )
+    columns = ["content", "style", *(name for name, _ in args.recipes)]
+    images.save(args.output / "sheet.jpg", sheets.contact_sheet(rows, columns=columns))
     (args.output / "table.md").write_text("\n".join(lines) + "\n")
 
 

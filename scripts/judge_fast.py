@@ -22,7 +22,7 @@ from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.painting import transfer
-from nst_jax.pictures import charts, images, samples
+from nst_jax.pictures import images, samples, sheets
 
 DRAWN = ("skyline", "flow"), ("still_life", "cubist"), ("skyline", "woodcut"), ("still_life", "flow")
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -128,7 +128,7 @@ def table(args, networks) -> None:
     mean = {name: tuple(np.mean([row[name][i] for row in rows.values()], axis=0) for i in (0, 1)) for name in networks}
     _print_row(f"mean of {len(rows)}", mean)
     if args.sheet:  # drawn pairs come first
-        sheet = charts.sheet(shown[: len(DRAWN)], columns=["content", "style", *networks])
+        sheet = sheets.contact_sheet(shown[: len(DRAWN)], columns=["content", "style", *networks])
         images.save(args.sheet, sheet, quality=85)
     for name, (by_layer, _) in mean.items():
         print(f"{name} by layer: " + ", ".join(f"{t} {d:.3f}" for t, d in zip(STYLE, by_layer, strict=True)))

@@ -36,7 +36,7 @@ def main(content_path, style_path):
         print(i, *(f"{x:.4g}" for x in info.loss))
 
     pictures = np.asarray(jax.vmap(s.picture)(states))
-    images.save("sweep.png", sheets.sheet(list(pictures), {"style weight": [f"{x:.3g}" for x in FACTORS]}))
+    images.save("sweep.png", sheets.grid(list(pictures), {"style weight": [f"{x:.3g}" for x in FACTORS]}))
 
 
 if __name__ == "__main__":

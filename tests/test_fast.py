@@ -18,7 +18,7 @@ from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import distances, losses
 from nst_jax.painting import painter
-from nst_jax.pictures import charts, images, samples
+from nst_jax.pictures import images, samples, sheets
 
 ROOT = pathlib.Path(__file__).parents[1]
 TAPS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]

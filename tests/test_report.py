@@ -1,4 +1,4 @@
-"""What people look at: sheets, curves, animations, and the page that `--report` writes."""
+"""The page that `--report` writes."""
 
 import base64
 import html.parser
@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import shlex
-import subprocess
 import sys
 
 import jax
@@ -15,15 +14,16 @@ import numpy as np
 import pytest
 from conftest import drawn, network
 from PIL import Image
+from test_film import shown
+from test_sheets import flat
 
 from nst_jax import cli
 from nst_jax.cli import charts as page
 from nst_jax.network import vgg19
 from nst_jax.orders import record as runs
 from nst_jax.painting import painter as painting
-from nst_jax.pictures import charts, images, metadata
+from nst_jax.pictures import images, metadata, sheets
 
-TERMS = ("content/relu4_2", "style/relu1_1", "style/relu2_1", "variation")
 FLAGS = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "32:10,48:20")
 
 
@@ -31,220 +31,6 @@ FLAGS = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "32:10
 def _plots():
     pytest.importorskip("matplotlib")
 
-
-def flat(h, w, *colour):
-    """A picture of one colour."""
-    return np.ones((h, w, 3), np.float32) * np.float32(colour)
-
-
-# Sheets
-
-
-def test_sheet_places_pictures_in_square_cells():
-    red, green, blue = flat(20, 40, 1, 0, 0), flat(60, 30, 0, 1, 0), flat(10, 10, 0, 0, 1)
-    made = charts.sheet([[red, green], [None, blue]], cell=80)
-    gap = charts.GAP
-    assert made.shape == (2 * 80 + 3 * gap, 2 * 80 + 3 * gap, 3)
-    assert made.dtype == np.float32
-    found = {}
-    for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
-        only = np.delete(made, channel, axis=2).max(2) < 0.1
-        ys, xs = np.nonzero(only & (made[..., channel] > 0.9))
-        found[name] = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
-    assert found["red"] == (gap + 20, gap + 60, gap, gap + 80)  # 40 high, in the middle of 80
-    assert found["green"] == (gap, gap + 80, 2 * gap + 100, 2 * gap + 140)  # 40 wide, likewise
-    assert found["blue"] == (2 * gap + 80, 2 * gap + 160, 2 * gap + 80, 2 * gap + 160)
-
-
-def test_sheet_labels_columns_and_rows():
-    picture = flat(40, 40, 1, 1, 1)
-    plain = charts.sheet([[picture, picture]], cell=140)
-    above = charts.sheet([[picture, picture]], columns=["content", "result"], cell=140)
-    beside = charts.sheet([[picture, picture]], names=["some recipe"], cell=140)
-    assert above.shape[1] == plain.shape[1]
-    assert beside.shape[0] == plain.shape[0]
-    band = above[: above.shape[0] - plain.shape[0] + charts.GAP].min(2) < 0.5
-    half = band.shape[1] // 2
-    assert band[:, :half].any()
-    assert band[:, half:].any()
-    assert (beside[:, : beside.shape[1] - plain.shape[1]].min(2) < 0.5).any()
-    assert not (plain.min(2) < 0.5).any()
-
-
-# Curves
-
-
-def log(terms=TERMS, steps=range(10, 101, 10)):
-    """A run's log: losses that fall, each a tenth of the one before."""
-    return [{"step": n, "seconds": 0.1 * n} | {t: 10.0 ** (3 - i) / n for i, t in enumerate(terms)} for n in steps]
-
-
-def lines(figure):
-    """{label: (x, y)} of a figure's curves."""
-    return {
-        line.get_label(): (np.asarray(line.get_xdata()), np.asarray(line.get_ydata()))
-        for line in figure.axes[0].get_lines()
-        if not line.get_label().startswith("_")
-    }
-
-
-def test_curves_are_of_every_term_that_is_not_zero():
-    records = log()
-    for record in records:
-        record["variation"] = 0.0
-    records[3]["style/relu1_1"] = 0.0  # a gap, not an error
-    made = charts.figure(records)
-    shown = lines(made)
-    assert list(shown) == list(TERMS[:3])
-    for name, (x, y) in shown.items():
-        assert x.tolist() == [record["step"] for record in records]
-        expected = np.array([record[name] or np.nan for record in records])
-        np.testing.assert_array_equal(y, expected)
-    axes = made.axes[0]
-    assert axes.get_yscale() == "log"
-    written = {text.get_text() for text in axes.texts}
-    assert set(TERMS[:3]) <= written
-    assert "variation" not in written
-    assert len({line.get_color() for line in axes.get_lines()}) == 3
-
-
-def test_curves_mark_the_sizes_of_the_ladder():
-    made = charts.figure([{"ladder": [[32, 24, 60], [64, 48, 30], [128, 96, 80]]}, *log()])  # and stopped early
-    axes = made.axes[0]
-    marks = [line.get_xdata()[0] for line in axes.get_lines() if line.get_label().startswith("_")]
-    assert marks == [60, 90]
-    assert {"32×24", "64×48"} <= {text.get_text() for text in axes.texts}
-    assert not charts.figure(log()).axes[0].texts[len(TERMS) :]
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 16, 40])
-def test_labels_of_curves_do_not_touch(count):
-    """Even where all curves end in one point."""
-    terms = [f"style/{i}" for i in range(count)]
-    [texts] = [charts.figure([{"step": 5, **dict.fromkeys(terms, 2.0)}]).axes[0].texts]
-    places = sorted(text.xyann[1] for text in texts)
-    assert len(places) == count
-    assert -1e-9 <= places[0] <= places[-1] <= 1 + 1e-9
-    assert np.diff(places).min(initial=1) >= min(charts.LABEL, 1 / max(1, count - 1)) - 1e-9
-
-
-def test_labels_of_curves_stay_where_there_is_room():
-    texts = charts.figure(log()).axes[0].texts
-    heights = [text.xyann[1] for text in texts]
-    assert heights == sorted(heights, reverse=True)
-    figure = charts.figure(log())
-    for text in figure.axes[0].texts:
-        low, high = np.log(figure.axes[0].get_ylim())
-        assert text.xyann[1] == pytest.approx((np.log(text.xy[1]) - low) / (high - low))
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        log(),
-        log(steps=[3]),
-        [{"step": 1, "variation": 0.0}],
-        [{"step": 1, "$x_$": 1.0}],
-        log([f"style/{i}" for i in range(30)]),
-    ],
-)
-def test_curves_are_a_picture(records):
-    made = charts.curves(records)
-    assert made.ndim == 3
-    assert made.shape[2] == 3
-    assert made.shape[1] > made.shape[0] > 500
-    assert made.min() >= 0
-    assert made.max() == 1
-    assert np.ptp(made, axis=(0, 1)).min() > 0.5
-
-
-def test_curves_of_nothing():
-    with pytest.raises(ValueError, match=r"records must hold at least one step, got none: log a run with --log FILE"):
-        charts.curves([{"ladder": [[32, 24, 60]]}])
-
-
-def test_curves_and_films_say_which_extra_they_need(monkeypatch, tmp_path):
-    for module in ("matplotlib.figure", "imageio_ffmpeg"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=r"matplotlib must be installed, got none: pip install 'nst-jax\[plot\]'"):
-        charts.curves(log())
-    with pytest.raises(ValueError, match=r"imageio_ffmpeg must be installed, got none: pip install 'nst-jax\[video\]'"):
-        charts.animation(tmp_path / "run.mp4", [flat(16, 16, 0)])
-
-
-# Animations
-
-FRAMES = [flat(12, 16, 1, 0, 0), flat(12, 16, 0, 1, 0), flat(24, 32, 0, 0, 1), flat(24, 32, 1, 1, 1)]  # coarse to fine
-
-
-def shown(path):
-    """The pictures of an animation and how long each is shown, in milliseconds."""
-    with Image.open(path) as im:
-        found = []
-        for number in range(getattr(im, "n_frames", 1)):
-            im.seek(number)
-            im.load()  # WebP knows a frame's time only then
-            found.append((np.asarray(im.convert("RGB")).astype(int), im.info.get("duration")))
-        return found
-
-
-@pytest.mark.parametrize("suffix", [".gif", ".webp", ".WEBP"])
-def test_animation_has_one_size_its_time_and_holds_the_last(tmp_path, suffix):
-    charts.animation(path := tmp_path / f"run{suffix}", FRAMES, seconds=2, hold=1)
-    pictures, durations = zip(*shown(path), strict=True)
-    assert list(durations) == [500, 500, 500, 1500]
-    for picture, frame in zip(pictures, FRAMES, strict=True):
-        assert picture.shape == (24, 32, 3)
-        np.testing.assert_allclose(picture.mean((0, 1)), 255 * frame.mean((0, 1)), atol=6)
-    with Image.open(path) as im:
-        assert im.info["loop"] == 0  # for ever
-
-
-def test_animation_of_one_picture(tmp_path):
-    charts.animation(tmp_path / "run.webp", iter(FRAMES[:1]))
-    assert len(shown(tmp_path / "run.webp")) == 1
-
-
-def test_animation_as_a_film(tmp_path):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    odd = [images.resize(frame, (25, 33)) for frame in FRAMES]
-    charts.animation(tmp_path / "run.mp4", odd, seconds=1, hold=0.6)
-    argv = [
-        ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        "-i",
-        tmp_path / "run.mp4",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    raw = subprocess.run(argv, capture_output=True, check=True).stdout
-    pictures = np.frombuffer(raw, np.uint8).reshape(-1, 24, 32, 3)  # edges are even now
-    assert len(pictures) == round(1.6 * charts.FPS)
-    assert pictures[0][..., 0].mean() > 180 > 60 > pictures[0][..., 2].mean()
-    assert pictures[-1].min() > 220
-
-
-def test_animations_that_cannot_be(tmp_path):
-    said = r"suffix of an animation must be one of \.gif, \.webp, \.mp4, got '\.avi': \.webp is usual"
-    with pytest.raises(ValueError, match=said):
-        charts.animation(tmp_path / "run.avi", FRAMES)
-    with pytest.raises(ValueError, match="frames must hold at least one picture, got none"):
-        charts.animation(tmp_path / "run.gif", [])
-
-
-def test_address_is_the_picture():
-    picture = drawn(0, 24, 32)
-    kind, _, data = charts.address(picture).partition(",")
-    assert kind == "data:image/webp;base64"
-    with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as im:
-        np.testing.assert_allclose(np.asarray(im) / 255, picture, atol=0.35)
-
-
-# The page
 
 HOSTILE = {"content": '<script>alert("c")&.png', "style": "\"><img src=x onerror='y'>.png", "out": "-'\"><b>{x}.png"}
 
@@ -316,7 +102,7 @@ def test_report_is_four_files_beside_the_picture(made):
     assert sorted(os.listdir(made / "all" / "of it")) == sorted(page.FILES)
     assert images.load(made / HOSTILE["out"]).shape == (48, 64, 3)
     assert images.load(made / "all" / "of it" / page.CURVES).min() < 0.5
-    assert images.load(made / "all" / "of it" / page.SHEET).shape[1] == 3 * 400 + 4 * charts.GAP
+    assert images.load(made / "all" / "of it" / page.SHEET).shape[1] == 3 * 400 + 4 * sheets.GAP
 
 
 def test_report_shows_the_run_from_coarse_to_fine(made):

@@ -221,7 +221,7 @@ def plain(value):
 
 def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
     """The tables, the sheet and, where matplotlib is installed, the plot of the pictures that there are."""
-    from nst_jax.pictures import images, sheets
+    from nst_jax.pictures import charts, images, sheets
 
     folder, ordered = pathlib.Path(args.output), dict(sorted(rows.items()))
     many.write(folder / TABLE, many.table(list(ordered.values())))
@@ -232,10 +232,10 @@ def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
     pictures = {
         n: images.load(folder / each["picture"], size=sheets.LARGEST, max_pixels=2**31) for n, each in rows.items()
     }
-    images.save(folder / SHEET, sheets.sheet([pictures.get(n) for n in range(len(swept))], axes))
+    images.save(folder / SHEET, sheets.grid([pictures.get(n) for n in range(len(swept))], axes))
     *_, last = axes.values()
     found = [
-        sheets.Point(
+        charts.Point(
             each["content_loss"],
             each["style_loss"],
             ", ".join(map(word, swept[n].own.values())),
@@ -245,6 +245,6 @@ def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
         for n, each in ordered.items()
     ]
     try:
-        images.save(folder / PLOT, sheets.plot(found, title=" and ".join(axes)))
+        images.save(folder / PLOT, charts.scatter(found, title=" and ".join(axes)))
     except ValueError as error:
         print(f"plot:     left out: {error}", file=sys.stderr)

@@ -1,0 +1,27 @@
+"""Small pictures of 8 bits, for sheets, charts, films and web pages."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from nst_jax.pictures import images
+
+
+def to_pillow(picture) -> Image.Image:
+    """A picture [h, w, 3] in 8 bits, as Pillow's Image."""
+    return Image.fromarray((np.asarray(picture, np.float32).clip(0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def thumbnail(picture, edge: int) -> Image.Image:
+    """A picture resized to a long edge of so many pixels, as Pillow's Image."""
+    longest = max(picture.shape[:2])
+    return to_pillow(images.resize(picture, [max(1, round(edge * n / longest)) for n in picture.shape[:2]]))
+
+
+def data_uri(picture) -> str:
+    """A picture as text that a web page shows without a file: `data:image/webp;base64,…`."""
+    stream = io.BytesIO()
+    to_pillow(picture).save(stream, "WEBP", quality=90, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
