@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 import scipy.io
 
+from nst_jax.ground import choices
 from nst_jax.network import calibration, files, vgg19
 
 IMAGENET = {"mean": np.array((0.485, 0.456, 0.406)), "std": np.array((0.229, 0.224, 0.225))}  # as torchvision says
@@ -218,7 +219,7 @@ def _safetensors(path) -> Read:
 
 def _tensor(entry, body):
     start, end = entry["data_offsets"]
-    dtype = np.dtype(vgg19.choice("dtype", entry["dtype"], DTYPES))
+    dtype = np.dtype(choices.choose("dtype", entry["dtype"], DTYPES))
     if not 0 <= start <= end <= len(body) or end - start != dtype.itemsize * math.prod(entry["shape"]):
         raise ValueError(f"offsets {start} to {end} of {len(body)} bytes do not hold {entry['shape']}")
     values = np.frombuffer(body[start:end], dtype)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nst_jax.ground import choices
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Region, Style
@@ -68,22 +69,22 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
             recompute=plan.again,
             convolution="direct" if plan.direct else "winograd",
         ),
-        content=vgg19.choice("content distance", recipe.content_distance, losses.CONTENTS),
-        style=vgg19.choice("style distance", recipe.style_distance, losses.STYLES),
-        variation=vgg19.choice("variation", recipe.variation_kind, losses.VARIATIONS),
+        content=choices.choose("content distance", recipe.content_distance, losses.CONTENTS),
+        style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
+        variation=choices.choose("variation", recipe.variation_kind, losses.VARIATIONS),
     )
     return memory.apply(plan, plain if machine.mesh is None else devices.sharded(plain, machine.mesh))
 
 
 def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
     """The solver that a recipe names; it begins again where a step goes wrong."""
-    make = vgg19.choice("optimizer", recipe.optimizer, transfer.OPTIMIZERS)
+    make = choices.choose("optimizer", recipe.optimizer, transfer.OPTIMIZERS)
     plain = transfer.solver(losses.objective(loss), make(**recipe.settings))
     wrapped = transfer.guarded(transfer.clamped(plain) if "clamped" in recipe.keep else plain)
     for text in recipe.keep:
         word, *numbers = text.split(":")
         if word != "clamped":
-            wrapped = vgg19.choice("keep", word, WRAPPERS)(wrapped, *map(float, numbers))
+            wrapped = choices.choose("keep", word, WRAPPERS)(wrapped, *map(float, numbers))
     return wrapped
 
 
