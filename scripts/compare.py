@@ -41,7 +41,7 @@ def judged(params, image, content, style):
 
 def painted(params, recipe, content, style):
     """(picture, seconds, compilation included)."""
-    fitted, network, _ = calibration.fitted(recipe, params)
+    fitted, network, _ = calibration.calibrate(recipe, params)
     job = painter.Job(content, losses.everywhere(style), fitted, content.shape[:2])
     begun = time.perf_counter()
     *_, last = painter.frames(network, job, every=10**9)

@@ -123,15 +123,15 @@ def test_no_tap_has_the_stride_of_the_last_pooling(tapped):
 def test_losses_know_it_by_vgg19s_shape(tapped):
     assert vgg19.shape_of(tapped) == (vgg19.WIDTHS, vgg19.CONVS)
     assert vgg19.taps(tapped) == TAPS
-    assert calibration.of(tapped) == "caffe"
+    assert calibration.family_of(tapped) == "caffe"
     assert vgg19.reach("relu3_4", convs=vgg19.shape_of(tapped)[1]) == 22  # a name that it has no layer of
 
 
 def test_every_recipe_paints_with_it(tapped, town, night):
     for name, published in recipes.everything().items():
-        recipe, params, done = calibration.fitted(published, tapped)
+        recipe, params, note = calibration.calibrate(published, tapped)
         assert params is tapped
-        assert bool(done) == (published.family != "caffe")
+        assert bool(note) == (published.family != "caffe")
         weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), painter.loss(recipe)
         targets = loss.prepare(params, town, losses.everywhere(night), weights)
         terms = loss.terms(loss.summarise(params, town, targets.spatial, weights), targets, weights)
@@ -147,11 +147,11 @@ def test_a_recipe_for_normalised_filters_is_rescaled(tapped):
     """By how much larger VGG19's features are than those of the network whose filters have a mean of one."""
     recipe = recipes.get("gatys-2016")
     assert recipe.family == "normalised"
-    made, _, _ = calibration.fitted(recipe, tapped)
+    calibrated = calibration.calibrate(recipe, tapped).recipe
     known = vgg19.activations(vgg19.bundled_path())["relu4_2"]
     means = np.where(known.mean > 1e-4 * known.mean.max(), known.mean, 1)
     ratio = np.sqrt(known.square.mean() / (known.square / means**2).mean())
-    ours, theirs = (r.weights((64, 64)).content["relu4_2"] for r in (made, recipe))
+    ours, theirs = (r.weights((64, 64)).content["relu4_2"] for r in (calibrated, recipe))
     assert ours == pytest.approx(theirs / ratio**2, rel=1e-4)
 
 

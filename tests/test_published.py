@@ -20,7 +20,7 @@ from conftest import drawn, network
 
 from nst_jax import cli, recipes
 from nst_jax.cli import settings
-from nst_jax.network import calibration, vgg19
+from nst_jax.network import vgg19
 from nst_jax.objective import distances, losses
 from nst_jax.painting import job as jobs
 from nst_jax.painting import painter, starts, transfer
@@ -610,90 +610,6 @@ def test_every_kind_of_layer_can_be_rescaled():
     recipe = recipes.get("tf-tutorial")._replace(content=dict.fromkeys(layers, 1.0))
     found = recipe.rescaled(FACTORS).content
     assert found == {layer: pytest.approx(FACTORS[relu] ** -2) for layer, relu in layers.items()}
-
-
-@pytest.fixture(scope="module")
-def measured(small):
-    return calibration.measured(small)
-
-
-def test_magnitudes_are_measured_over_the_drawn_pictures(small, measured):
-    assert list(measured) == RELUS
-    assert [len(each.mean) for each in measured.values()] == [
-        w for w, n in zip(WIDTHS, vgg19.CONVS, strict=True) for _ in range(n)
-    ]
-    sizes = calibration.magnitudes(measured)
-    each = [features(small, p, "max", "zeros")["relu1_2"] for p in calibration._pictures()]
-    assert sizes["relu1_2"] == pytest.approx(np.sqrt(np.mean(np.square(each))), rel=1e-4)
-
-
-def test_the_normalised_network_answers_one_on_average_and_is_the_same_otherwise(small, measured):
-    params = calibration.normalised(small, measured)
-    for layer, each in calibration.measured(params).items():
-        before = measured[layer].mean
-        live = before > 1e-4 * before.max()
-        assert live.any()
-        np.testing.assert_allclose(each.mean[live], 1, rtol=1e-3)
-    one, other = (features(p, drawn(3, *SHAPES[0]), "max", "zeros") for p in (small, params))
-    for layer in RELUS:
-        mean = measured[layer].mean
-        scale = np.where(mean > 1e-4 * mean.max(), mean, 1)
-        np.testing.assert_allclose(other[layer] * scale[:, None], one[layer], rtol=1e-3, atol=1e-3 * scale.max())
-
-
-@pytest.fixture(scope="module")
-def torchvision(small):
-    """A network whose input says that it is of torchvision's family."""
-    constants = {"mean": jnp.array([0.485, 0.456, 0.406]), "std": jnp.array([0.229, 0.224, 0.225])}
-    return {**small, "input": constants}
-
-
-@pytest.fixture(scope="module")
-def seen(torchvision):
-    return calibration.measured(torchvision)
-
-
-def test_a_recipe_of_the_networks_own_family_is_left_alone(small, torchvision):
-    for name, params in (("crowson-2023", torchvision), ("tf-tutorial", small)):
-        recipe = recipes.get(name)
-        assert calibration.fitted(recipe, params) == (recipe, params, "")
-
-
-def test_a_torchvision_recipe_on_the_bundled_network_is_rescaled_by_eighty(small):
-    recipe = recipes.get("pystiche")
-    after, params, said = calibration.fitted(recipe, small, activations=vgg19.activations(vgg19.bundled_path()))
-    assert params is small
-    assert said == "weights for torchvision rescaled to caffe, whose features are 80 times as large"
-    weights = after.weights((64, 64))
-    assert weights.content == {"relu4_2": pytest.approx(1 / 80**2)}
-    assert weights.style == {layer: pytest.approx(1e3 / 5 / 80**4) for layer in FIRSTS}
-    assert calibration.fitted(recipes.get("crowson-2021"), small)[0].weights((64, 64)).style == {
-        layer: pytest.approx(w / 80**2) for layer, w in zip(FIRSTS, PYRAMID, strict=True)
-    }
-
-
-def test_a_caffe_recipe_on_another_family_is_rescaled_by_measured_magnitudes(torchvision, seen):
-    recipe = recipes.get("tf-tutorial")
-    after, params, said = calibration.fitted(recipe, torchvision, activations=seen)
-    assert params is torchvision
-    assert re.fullmatch(
-        r"weights for caffe rescaled to torchvision, whose features are [\d.e-]+ to [\d.e-]+ times as large", said
-    )
-    ours, theirs = (calibration.magnitudes(a) for a in (seen, vgg19.activations(vgg19.bundled_path())))
-    ratio = {layer: ours[layer] / theirs[layer] for layer in ours}
-    assert after.weights((64, 64)).content == {"relu5_2": pytest.approx(1e4 / ratio["relu5_2"] ** 2)}
-    expected = {layer: pytest.approx(1e-2 / 5 / ratio[layer] ** 4) for layer in FIRSTS}
-    assert after.weights((64, 64)).style == expected
-
-
-def test_a_recipe_for_the_normalised_network_gets_it(small, measured):
-    recipe = recipes.get("gatys-2016")
-    after, params, said = calibration.fitted(recipe, small)
-    assert after is recipe
-    assert said == "filters of the caffe network scaled to a mean activation of 1"
-    expected = calibration.normalised(small, measured)
-    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 # Stages

@@ -41,7 +41,7 @@ def convert(path, out, *, half: bool = False) -> dict[str, Any]:
     if not out.parent.is_dir():
         raise FileNotFoundError(f"OUT must be in a folder that exists, got {out}: create {out.parent}")
     params, said = read(path)
-    vgg19.save(out, params, half=half, activations=calibration.measured(params), **said)
+    vgg19.save(out, params, half=half, activations=calibration.measure_activations(params), **said)
     return vgg19.info(out)
 
 

@@ -42,6 +42,7 @@ from nst_jax.network.layers import shape_of as shape_of
 from nst_jax.network.layers import stride as stride
 from nst_jax.network.layers import taps as taps
 
+
 def _with_own_gradient(correlate):
     """A convolution whose gradient by x is one too: in a loop on CPU, three times as fast as autodiff's."""
 

@@ -416,13 +416,13 @@ class Network:
     @functools.cached_property
     def activations(self):
         """What its layers give over natural pictures, from the file or measured once."""
-        return vgg19.activations(self.path) or calibration.measured(self.params)
+        return vgg19.activations(self.path) or calibration.measure_activations(self.params)
 
     def calibrate(self, recipe: Recipe):
         """(recipe, params, what was done): made to fit each other."""
-        if recipe.family == calibration.of(self.params):
+        if recipe.family == calibration.family_of(self.params):
             return recipe, self.params, ""
-        return calibration.fitted(recipe, self.params, activations=self.activations)
+        return calibration.calibrate(recipe, self.params, activations=self.activations)
 
 
 def with_network(task: Task, network: Network) -> Task:
@@ -439,7 +439,7 @@ def _fast_first(recipe, params, left) -> FastFirst:
     if recipe.family == "normalised":
         raise ValueError(f"fast-first must go with a recipe for filters as they are, got {recipe.name}: choose another")
     fast = vgg19.load(vgg19.fast_path())
-    if (family := calibration.of(params)) != calibration.of(fast):  # the weights fit one of them only
+    if (family := calibration.family_of(params)) != calibration.family_of(fast):  # the weights fit one of them only
         raise ValueError(f"fast-first must go with a network of the caffe family, got {family}: leave weights")
     return FastFirst(fast, left)
 

@@ -523,7 +523,7 @@ def stylize(
     Without `params`, the network that `vgg19.find` finds; a recipe for another family is calibrated for it.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
-    recipe, params, _ = calibration.fitted(recipe, vgg19.load() if params is None else params)
+    recipe, params, _ = calibration.calibrate(recipe, vgg19.load() if params is None else params)
     job = Job(content, losses.everywhere(*styles), recipe, content.shape[:2], seed=seed)
     *_, last = frames(params, job, every=10**9, machine=machine)
     return last.image

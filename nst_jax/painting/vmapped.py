@@ -29,7 +29,7 @@ MOMENTS = 128  # styles' moments that are kept for the next chunk: 2.4 MB each w
 def sweep(content, *styles, recipes: Sequence[Recipe], params=None, chunk: int | None = None) -> Array:
     """The content painted after one or several styles by each of these recipes: [n, h, w, 3]; see `frames`."""
     network, regions = vgg19.load() if params is None else params, losses.everywhere(*styles)
-    each = [calibration.fitted(recipe, network) for recipe in recipes]
+    each = [calibration.calibrate(recipe, network) for recipe in recipes]
     jobs = [Job(content, regions, recipe, content.shape[:2]) for recipe, _, _ in each]
     last: dict[int, Frame] = {}
     for found in frames(each[0][1] if each else network, jobs, every=10**9, chunk=chunk):

@@ -94,7 +94,7 @@ def _way(args, size, recipe):
 def recipe(args, size: int) -> timing.Result:
     """A whole recipe, coarse to fine, after a run of it that compiles."""
     known = recipes.get(args.recipe)._replace(edge="long")
-    fitted, params, _ = calibration.fitted(
+    fitted, params, _ = calibration.calibrate(
         known if args.of_steps is None else known.of_steps(args.of_steps), vgg19.load(args.weights)
     )
     content, style, _ = cases.pictures(size)
