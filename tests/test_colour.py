@@ -7,6 +7,7 @@ from conftest import drawn
 
 from nst_jax.pictures import colour, images, samples
 from nst_jax.pictures.colour_spaces import from_oklab, map_to_gamut, to_oklab
+from nst_jax.recipes import names
 
 MAPS = {"chol": colour.chol, "pca": colour.pca, "sym": colour.sym}
 FLAT = {
@@ -106,6 +107,10 @@ def test_no_gain_is_over_the_limit(town):
 # modes
 
 
+def test_modes_are_those_that_have_names():
+    assert {*colour.MODES, "palette", "only"} == set(names.COLOURS)
+
+
 @pytest.mark.parametrize("name", [*colour.MODES, "palette"])
 def test_each_mode_does_something_of_its_own(town, night, name):
     third = samples.draw("woodcut", (30, 30)) * np.float32([0.9, 0.5, 0.3])
@@ -123,7 +128,7 @@ def test_every_style_gets_the_contents_colours(town, night, name):
     content, styles = colour.MODES[name].before(town, [night, night[:20] ** 1.2])
     assert content is town
     for style in styles:
-        np.testing.assert_allclose(style.mean((0, 1)), town.mean((0, 1)), atol=5e-3)  # a few colours were mapped into sRGB
+        np.testing.assert_allclose(style.mean((0, 1)), town.mean((0, 1)), atol=5e-3)  # a few colours were mapped
         np.testing.assert_allclose(covariance(style), covariance(town), atol=2e-3)
     assert colour.MODES[name].after(night, town) is night
 
@@ -270,30 +275,3 @@ def test_values_that_ring_past_the_range_do_no_harm(town, night):
     ):
         assert np.isfinite(result).all()
         assert 0 <= result.min() <= result.max() <= 1
-
-
-# names
-
-
-def test_names_are_parsed():
-    for name in (*colour.MODES, "only"):
-        assert colour.parse_mode(name) == (name, None)
-    assert colour.parse_mode("palette:a:b.jpg") == ("palette", "a:b.jpg")
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("match-chl", "did you mean match-chol?"),
-        ("palete:town.jpg", "did you mean palette:IMAGE?"),
-        ("palette", "did you mean palette:IMAGE?"),
-        ("palette:", "did you mean palette:IMAGE?"),
-        ("style:town.jpg", "did you mean style?"),
-        ("luminance", "did you mean content-luminance?"),
-        ("", "style is usual"),
-    ],
-)
-def test_a_wrong_name_is_said_with_the_choices(text, hint):
-    with pytest.raises(ValueError, match=r"^colour must be one of style, .*, palette:IMAGE, only, got ") as error:
-        colour.parse_mode(text)
-    assert str(error.value).endswith(f", got {text!r}: {hint}")

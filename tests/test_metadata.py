@@ -51,7 +51,7 @@ def test_texts_stand_where_they_should(tmp_path):
     for suffix in (".jpg", ".webp", ".tif", ".avif"):
         if suffix in images.SUFFIXES:
             with Image.open(saved(tmp_path / f"a{suffix}")) as im:
-                assert im.info["xmp"] == metadata.packet(TEXT)
+                assert im.info["xmp"] == metadata.xmp_packet(TEXT)
 
 
 def test_kinds_without_room_leave_it_out(tmp_path):
@@ -106,7 +106,7 @@ def test_the_other_ways_of_a_png(tmp_path):
         ((b"iTXt", b"nst_jax\0\0\0en\0word\0" + TEXT.encode()), TEXT),
         ((b"zTXt", b"nst_jax\0\0" + zlib.compress(latin.encode("latin-1"))), latin),
         ((b"tEXt", b"nst_jax\0" + latin.encode("latin-1")), latin),
-        ((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.packet(TEXT)), TEXT),
+        ((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp_packet(TEXT)), TEXT),
     ]:
         path.write_bytes(png((b"IHDR", bytes(13)), (b"tEXt", b"Comment\0nst_jax"), (b"IDAT", b"x" * 9), chunk))
         assert metadata.read(path) == text
@@ -144,7 +144,7 @@ def test_expansion_is_bounded(tmp_path):
     ['<!DOCTYPE x [<!ENTITY a "lol"><!ENTITY b "&a;&a;">]>', '<!DOCTYPE x SYSTEM "file:///etc/passwd">'],
 )
 def test_document_types_are_refused(tmp_path, doctype):
-    body = metadata.packet("&b;").decode().replace("&amp;b;", "&b;")
+    body = metadata.xmp_packet("&b;").decode().replace("&amp;b;", "&b;")
     start = body.index("<x:xmpmeta")
     head = body.index(">", start) + 1
     for bad in (body[start:head] + doctype + body[head:], body.replace("&b;", "&undefined;")):

@@ -87,7 +87,7 @@ def text(record: Record, *, room: int = 0) -> str:
     held = {key: value for key, value in record._asdict().items() if value not in (None, "", (), [], {})}
     needed = {"order": record.order, "versions": record.versions, "inputs": record.inputs}
     out = json.dumps({"format": FORMAT, **needed, **held}, ensure_ascii=False, separators=(",", ":"))
-    metadata.packet(out + " " * room)
+    metadata.xmp_packet(out + " " * room)
     parse(out)
     return out
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nst_jax.ground.choices import hint
 from nst_jax.pictures import images
 from nst_jax.pictures.colour_spaces import from_linear, from_oklab, map_to_gamut, to_oklab
 
@@ -200,7 +199,6 @@ MODES = {
     "match-pca": _styles_matched(pca),
     "match-sym": _styles_matched(sym),
 }
-CHOICES = (*MODES, "palette:IMAGE", "only")
 
 
 def palette_mode(image) -> ColourMode:
@@ -214,14 +212,3 @@ def palette_mode(image) -> ColourMode:
         lambda content, styles: (match_colours(content, image), [match_colours(style, image) for style in styles]),
         lambda result, _: match_colours(result, image),
     )
-
-
-def parse_mode(text) -> tuple[str, str | None]:
-    """A mode's name and, for a palette, its file: "palette:town.jpg" -> ("palette", "town.jpg")."""
-    name, _, file = text.partition(":")
-    if name == "palette" and file:
-        return name, file
-    if text in CHOICES:
-        return text, None
-    remedy = hint(name, CHOICES, otherwise="style is usual")
-    raise ValueError(f"colour must be one of {', '.join(CHOICES)}, got {text!r}{remedy}")

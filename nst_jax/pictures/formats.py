@@ -16,22 +16,22 @@ _OTHER = {"B": "L", "L": "B", "N": {"little": "B", "big": "L"}[sys.byteorder]}  
 _ROWS = 256  # in memory at once where a step needs wider numbers
 
 
-def levels(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
+def read_16_bits(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
     """An opened picture's [h, w, 3] uint16, upright and straight, and alpha; (None, None): not 16-bit RGB(A)."""
     args = im.tile[0].args if im.format in ("PNG", "TIFF") and im.tile else ""
     family, _, order = (args if isinstance(args, str) else str(args[0])).partition(";16")
     planes = im.format == "TIFF" and im.tag_v2.get(284, 1) != 1
     if family not in ("RGB", "RGBA", "RGBa", "RGBX") or order not in _OTHER or planes:
         return None, None
-    high = _half(im, family, order)
+    high = _read_one_byte(im, family, order)
     file.seek(0)
     with Image.open(file, formats=[im.format]) as other:
-        low = _half(other, family, _OTHER[order])
+        low = _read_one_byte(other, family, _OTHER[order])
     whole = np.left_shift(high, 8, dtype=np.uint16)
     whole |= low
     if family in ("RGBA", "RGBa"):
         alpha = whole[..., 3]
-        whole = _straight(whole) if family == "RGBa" else whole
+        whole = _divide_by_alpha(whole) if family == "RGBa" else whole
     else:
         one = im.info.get("transparency")
         alpha = np.uint16(65535) * (whole != np.array(one, int)).any(-1) if isinstance(one, tuple) else None
@@ -39,7 +39,7 @@ def levels(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
     return whole[..., :3], None if opaque or alpha is None else np.divide(alpha, 65535, dtype=np.float32)
 
 
-def _half(im, family, order):
+def _read_one_byte(im, family, order):
     """One byte of every number: [h, w, 3 or 4] uint8, upright."""
     mode = "RGB" if family == "RGB" else "RGBA"
     raw = f"{mode};16{order}"
@@ -51,7 +51,7 @@ def _half(im, family, order):
     return np.asarray(im)
 
 
-def _straight(whole):
+def _divide_by_alpha(whole):
     """Colour divided by the alpha that it was multiplied by."""
     for block in np.array_split(whole, -(-len(whole) // _ROWS)):  # views
         alpha = np.maximum(block[..., 3:], 1)
@@ -64,18 +64,18 @@ def write_png(file, levels, *, profile=None, exif=None, text=None) -> None:
     h, w, channels = levels.shape
     kind = {3: 2, 4: 6}[channels]
     file.write(b"\x89PNG\r\n\x1a\n")
-    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", w, h, 16, kind, 0, 0, 0))
-    _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile) if profile else b"")
-    _chunk(file, b"eXIf", (exif or b"").removeprefix(b"Exif\0\0"))
-    _chunk(file, b"iTXt", text or b"")
+    _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", w, h, 16, kind, 0, 0, 0))
+    _write_chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile) if profile else b"")
+    _write_chunk(file, b"eXIf", (exif or b"").removeprefix(b"Exif\0\0"))
+    _write_chunk(file, b"iTXt", text or b"")
     packer = zlib.compressobj(6)
     for top in range(0, h, _ROWS):
-        _chunk(file, b"IDAT", packer.compress(_filtered(levels, top)))
-    _chunk(file, b"IDAT", packer.flush())
-    _chunk(file, b"IEND", b"")
+        _write_chunk(file, b"IDAT", packer.compress(_paeth_rows(levels, top)))
+    _write_chunk(file, b"IDAT", packer.flush())
+    _write_chunk(file, b"IEND", b"")
 
 
-def _filtered(levels, top):
+def _paeth_rows(levels, top):
     """Rows from `top` on by PNG's fourth filter, Paeth's, as bytes."""
     h, w, channels = levels.shape
     step, bottom = 2 * channels, min(h, top + _ROWS)
@@ -91,7 +91,7 @@ def _filtered(levels, top):
     return filtered.tobytes()
 
 
-def _chunk(file, name, data):
+def _write_chunk(file, name, data):
     """Write a PNG chunk, if it holds something or ends the file."""
     if data or name == b"IEND":
         file.write(struct.pack(">I", len(data)) + name)
@@ -104,7 +104,7 @@ def write_tiff(file, levels, tags) -> None:
     h, w, channels = levels.shape
     if levels.nbytes > 2**32 - 2**24:
         raise ValueError(f"TIFF must hold less than 4 GiB of pixels, got {levels.nbytes:,} bytes: save a PNG")
-    strips = [zlib.compress(_differences(levels[top : top + _ROWS]), 6) for top in range(0, h, _ROWS)]
+    strips = [zlib.compress(_horizontal_differences(levels[top : top + _ROWS]), 6) for top in range(0, h, _ROWS)]
     sizes = tuple(map(len, strips))
     starts = tuple(int(end) - size for end, size in zip(np.cumsum(sizes), sizes, strict=True))
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
@@ -117,7 +117,7 @@ def write_tiff(file, levels, tags) -> None:
     file.writelines(strips)
 
 
-def _differences(rows):
+def _horizontal_differences(rows):
     """Each pixel less its left neighbour, which packs better, as little-endian bytes."""
     little = np.array(rows, dtype=rows.dtype.newbyteorder("<"))
     little[:, 1:] -= rows[:, :-1]  # modulo 2^16

@@ -25,7 +25,7 @@ _REACH = 1_000_000  # bytes of a packet that another program wrote ours into
 _CHUNKS = 1_000_000  # of a PNG that are looked at
 
 
-def packet(text) -> bytes:
+def xmp_packet(text) -> bytes:
     """The text as an XMP packet, for JPEG, WebP, AVIF and TIFF."""
     if unfit := _UNFIT.search(text):
         raise ValueError(f"text to store must be printable, got {unfit[0]!r}: escape it, as json.dumps does")
@@ -35,9 +35,9 @@ def packet(text) -> bytes:
     return data
 
 
-def chunk(text) -> bytes:
+def png_chunk(text) -> bytes:
     """The text as the data of a PNG's iTXt chunk, uncompressed."""
-    packet(text)  # the same texts everywhere
+    xmp_packet(text)  # the same texts everywhere
     return KEYWORD + bytes(5) + text.encode()
 
 
@@ -72,13 +72,13 @@ def _in_chunks(file):
     return None
 
 
-def _international(data):
+def _itxt(data):
     """The text of an iTXt chunk: two bytes about compression, a language, a translated keyword, the text."""
     flags, (_, _, text) = data[:2], data[2:].split(b"\0", 2)
-    return _bounded(_inflated(text) if flags[:1] != b"\0" else text).decode()
+    return _check_size(_inflate(text) if flags[:1] != b"\0" else text).decode()
 
 
-def _inflated(data):
+def _inflate(data):
     """Unpacked, and no further than one byte too many."""
     unpacker = zlib.decompressobj()
     text = unpacker.decompress(data, MOST + 1)
@@ -87,7 +87,7 @@ def _inflated(data):
     return text
 
 
-def _bounded(text):
+def _check_size(text):
     """The text, unless we cannot have stored it."""
     if len(text) > MOST:
         raise ValueError(f"more than {MOST:,} bytes")
@@ -95,9 +95,9 @@ def _bounded(text):
 
 
 _TEXTS = {
-    b"iTXt": _international,
-    b"zTXt": lambda data: _bounded(_inflated(data[1:])).decode("latin-1"),
-    b"tEXt": lambda data: _bounded(data).decode("latin-1"),
+    b"iTXt": _itxt,
+    b"zTXt": lambda data: _check_size(_inflate(data[1:])).decode("latin-1"),
+    b"tEXt": lambda data: _check_size(data).decode("latin-1"),
 }
 
 
@@ -117,19 +117,19 @@ def _in_xml(data):
     """The text of our element or attribute in a packet."""
     name, depth, texts, parser = f"{NAMESPACE} text", [], [], expat.ParserCreate("utf-8", " ")
 
-    def opened(tag, attributes):
+    def start(tag, attributes):
         depth.append(tag)
         texts.extend([attributes[name]] if name in attributes else [""] if tag == name else [])
 
-    def written(text):
+    def add(text):
         if depth[-1] == name:
             texts[-1] += text
 
-    def refused(*_):
+    def refuse(*_):
         raise ValueError("a document type")
 
     parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = opened, lambda tag: depth.pop()
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = written, refused
+    parser.StartElementHandler, parser.EndElementHandler = start, lambda tag: depth.pop()
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = add, refuse
     parser.Parse(data, True)
-    return _bounded(texts[0]) if texts else None
+    return _check_size(texts[0]) if texts else None
