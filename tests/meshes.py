@@ -22,7 +22,7 @@ from conftest import drawn, network
 from nst_jax import recipes
 from nst_jax.cli import devices
 from nst_jax.network import vgg19
-from nst_jax.objective import losses, tiles
+from nst_jax.objective import losses, sharded, tiles
 from nst_jax.painting import devices as mesh
 from nst_jax.painting import memory as plans
 from nst_jax.painting import painter as paint
@@ -48,7 +48,7 @@ def main():
 def shared(args):
     """A sweep over `data` and a picture over `space`, the same in every process; the first one writes."""
     found = {"sweep": sweep(args.steps), "picture": picture(args.steps)}
-    if mesh.first():
+    if mesh.is_first_process():
         np.savez(args.out, **found)
     return 0
 
@@ -79,34 +79,34 @@ def several(weights):
 def sweep(steps):
     """Eight runs of eight style weights, spread over all devices: [8, h, w, 3]."""
     params, content, regions, weights = scene(48)
-    loss, where = losses.loss(), mesh.made(data=len(jax.devices()))
+    loss, where = losses.loss(), mesh.make_mesh(data=len(jax.devices()))
     targets = jax.jit(loss.prepare)(params, content, regions, weights)
     weights, axes = several(weights)
     solver = painter(loss)
-    step = mesh.mapped(solver.step, (0, None, None, axes), where)
-    states = mesh.placed(jax.vmap(solver.init)(jnp.stack([content] * 8)), where, batched=True)
+    step = mesh.map_over(solver.step, (0, None, None, axes), where)
+    states = mesh.place(jax.vmap(solver.init)(jnp.stack([content] * 8)), where, batched=True)
     *_, (_, states, _) = transfer.frames(step, states, params, targets, weights, num_steps=steps, every=steps)
-    return mesh.collected(states.image, where)
+    return mesh.collect(states.image, where)
 
 
 def picture(steps):
     """One picture, its rows spread over all devices: [h, w, 3]; a line for each step."""
     params, content, regions, weights = scene(83, halves=True)
-    where = mesh.made(space=len(jax.devices()))
-    loss = mesh.sharded(losses.loss(), where)
+    where = mesh.make_mesh(space=len(jax.devices()))
+    loss = sharded.sharded(losses.loss(), where)
     targets = jax.jit(loss.prepare)(params, content, regions, weights)
     solver = painter(loss)
-    begun = mesh.placed(solver.init(content), where)
+    begun = mesh.place(solver.init(content), where)
     for _, state, info in transfer.frames(solver.step, begun, params, targets, weights, num_steps=steps, every=1):  # noqa: B007
         print(float(info.loss), flush=True)
-    return mesh.collected(state.image, where)
+    return mesh.collect(state.image, where)
 
 
 def beating(args):
     """Something that all processes do together, for ever."""
-    where = mesh.made(space=len(jax.devices()))
+    where = mesh.make_mesh(space=len(jax.devices()))
     for number in itertools.count():
-        total = mesh.collected(mesh.placed(jnp.full((2, 1, 3), number), where), where).sum()
+        total = mesh.collect(mesh.place(jnp.full((2, 1, 3), number), where), where).sum()
         print(total, flush=True)
 
 
@@ -181,10 +181,10 @@ def single(height, style="gram", halves=False):
 def alone(height, *, style="gram", halves=False, wrap=lambda loss: loss):
     """One picture's gradient, its rows over eight devices."""
     loss, parts, _, value, known, memory = single(height, style, halves)
-    where = mesh.made(space=8)
-    loss = wrap(mesh.sharded(loss, where))
+    where = mesh.make_mesh(space=8)
+    loss = wrap(sharded.sharded(loss, where))
     targets = prepared(loss, parts)
-    args = mesh.placed(start(height), where), parts[0], targets, parts[-1]
+    args = mesh.place(start(height), where), parts[0], targets, parts[-1]
     compiled = jax.jit(gradient(loss)).lower(*args).compile()
     total, got = compiled(*args)
     held = [str(f.sharding.spec) for f in targets.spatial.content.values()]
@@ -195,27 +195,27 @@ def alone(height, *, style="gram", halves=False, wrap=lambda loss: loss):
 def batch(height, **shape):
     """Eight pictures' gradients at once."""
     plain, parts, targets, *_ = single(height)
-    where = mesh.made(**shape)
-    loss = mesh.sharded(plain, where)
+    where = mesh.make_mesh(**shape)
+    loss = sharded.sharded(plain, where)
     weights, axes = several(parts[-1])
     images = jnp.stack([start(height) * (0.5 + i / 16) for i in range(8)])
     known = jax.jit(jax.vmap(gradient(plain), (0, None, None, axes)))(images, parts[0], targets, weights)
-    args = mesh.placed(images, where, batched=True), parts[0], prepared(loss, parts), weights
-    compiled = jax.jit(mesh.mapped(gradient(loss), (0, None, None, axes), where)).lower(*args).compile()
-    each = [relative(a, b) for a, b in zip(mesh.collected(compiled(*args)[1], where), known[1], strict=True)]
+    args = mesh.place(images, where, batched=True), parts[0], prepared(loss, parts), weights
+    compiled = jax.jit(mesh.map_over(gradient(loss), (0, None, None, axes), where)).lower(*args).compile()
+    each = [relative(a, b) for a, b in zip(mesh.collect(compiled(*args)[1], where), known[1], strict=True)]
     return {"relative": max(each), **figures(compiled)}
 
 
 def steps(height):
     """Two steps of L-BFGS on eight devices and on one: how far the pictures are apart."""
     plain, parts, targets, *_ = single(height)
-    where, pictures = mesh.made(space=8), []
-    for loss, found in (plain, targets), (mesh.sharded(plain, where), None):
+    where, pictures = mesh.make_mesh(space=8), []
+    for loss, found in (plain, targets), (sharded.sharded(plain, where), None):
         solver = painter(loss, optimizer="lbfgs")
         found, state = found or prepared(loss, parts), solver.init(parts[1])
-        state = state if found is targets else mesh.placed(state, where)
+        state = state if found is targets else mesh.place(state, where)
         *_, (_, state, _) = transfer.frames(solver.step, state, parts[0], found, parts[-1], num_steps=2, every=2)
-        pictures.append(mesh.collected(solver.picture(state), where))
+        pictures.append(mesh.collect(solver.picture(state), where))
     return {"relative": relative(pictures[1], pictures[0])}
 
 
@@ -225,7 +225,7 @@ def painted(height):
     recipe = recipes.get("gatys-notebook")._replace(schedule=recipes.once(2), start="content", variation=1.0)
     recipe = recipe._replace(content=weights.content, style=weights.style)
     job = paint.Job(content, regions, recipe, content.shape[:2])
-    machines = plans.Machine(), plans.Machine(mesh=mesh.made(space=8))
+    machines = plans.Machine(), plans.Machine(mesh=mesh.make_mesh(space=8))
     one, eight = (list(paint.frames(params, job, machine=machine))[-1].image for machine in machines)
     return {"relative": relative(eight, one)}
 

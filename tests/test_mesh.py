@@ -18,7 +18,7 @@ import pytest
 
 from nst_jax import cli
 from nst_jax.cli import devices, launch
-from nst_jax.objective import losses
+from nst_jax.objective import losses, sharded
 from nst_jax.painting import devices as mesh
 
 HERE = pathlib.Path(__file__).parent
@@ -79,9 +79,9 @@ def test_runs_tell_each_other_nothing(eight):
 
 
 def test_a_mesh_takes_all_devices():
-    assert mesh.made().shape == {"data": 1, "space": 1}
+    assert mesh.make_mesh().shape == {"data": 1, "space": 1}
     with pytest.raises(ValueError, match=r"places as there are devices, 1, got data=4 × space=2 = 8: write data=1"):
-        mesh.made(data=4, space=2)
+        mesh.make_mesh(data=4, space=2)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_a_mesh_takes_all_devices():
 )
 def test_runs_are_spread_first_and_rows_where_shares_are_long(monkeypatch, count, runs, height, shape):
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * count)
-    assert tuple(mesh.automatic(runs=runs, height=height).shape.values()) == shape
+    assert tuple(mesh.mesh_for(runs=runs, height=height).shape.values()) == shape
 
 
 def test_one_device_changes_nothing():
     loss = losses.loss()
-    assert mesh.sharded(loss, mesh.made()) is loss
+    assert sharded.sharded(loss, mesh.make_mesh()) is loss
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def machine_of(order: Order, *, runs: int = 1, height: int | None = None, spread
     dtype = None if asked.precision == "float32" else asked.precision
     mesh = None
     if spread and (asked.mesh or len(jax.devices()) > 1):
-        mesh = devices.made(**asked.mesh) if asked.mesh else devices.automatic(runs=runs, height=height)
+        mesh = devices.make_mesh(**asked.mesh) if asked.mesh else devices.mesh_for(runs=runs, height=height)
     return Machine(asked.max_memory, dtype, None if mesh is None or mesh.size == 1 else mesh)
 
 

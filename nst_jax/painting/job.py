@@ -10,9 +10,9 @@ from jax import Array
 
 from nst_jax.ground import choices
 from nst_jax.network import vgg19
-from nst_jax.objective import losses
+from nst_jax.objective import losses, sharded
 from nst_jax.objective.losses import Region, Style
-from nst_jax.painting import devices, memory, starts, transfer
+from nst_jax.painting import memory, starts, transfer
 from nst_jax.painting.memory import Load, Machine, Plan
 from nst_jax.pictures import images
 from nst_jax.recipes import Recipe, Size, Turn, Weights
@@ -73,7 +73,7 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
         variation=choices.choose("variation", recipe.variation_kind, losses.VARIATIONS),
     )
-    return memory.apply(plan, plain if machine.mesh is None else devices.sharded(plain, machine.mesh))
+    return memory.apply(plan, plain if machine.mesh is None else sharded.sharded(plain, machine.mesh))
 
 
 def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:

@@ -192,7 +192,7 @@ def consume(run: Run, count: int, *, turn: Turn | None = None) -> Run:
 
 def snapshot(run: Run) -> Snapshot:
     """What has to be kept of a run to go on from here."""
-    state = devices.collected(run.state, mesh) if (mesh := run.subject.machine.mesh) else jax.device_get(run.state)
+    state = devices.collect(run.state, mesh) if (mesh := run.subject.machine.mesh) else jax.device_get(run.state)
     return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns)
 
 
@@ -451,7 +451,7 @@ class One(NamedTuple):
 
     def place(self, state):
         """A state on the devices that go on with it."""
-        return state if self.machine.mesh is None else devices.placed(state, self.machine.mesh)
+        return state if self.machine.mesh is None else devices.place(state, self.machine.mesh)
 
     def measure(self, stage: Stage) -> Scene:
         """The content's targets and each style's moments at a stage's shape."""
@@ -474,7 +474,7 @@ class One(NamedTuple):
     def frames(self, run: Run) -> list[Frame]:
         """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
-        image = image if self.machine.mesh is None else devices.collected(image, self.machine.mesh)
+        image = image if self.machine.mesh is None else devices.collect(image, self.machine.mesh)
         evaluate = functools.partial(terms, self.seldom(run.now), image, *run.args)
         return [Frame(run.done, image, Terms(evaluate), run.info, run.now.plan)]
 

@@ -86,7 +86,7 @@ class Arguments(NamedTuple):
 @functools.cache
 def map_step(step: Callable, axes: Arguments, *, mesh=None) -> Callable:
     """A step of a batch of states. Equal arguments give the same function, compiled once for each size."""
-    return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else devices.mapped(step, (0, *axes), mesh)
+    return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else devices.map_over(step, (0, *axes), mesh)
 
 
 def varying(jobs: Sequence[Job]) -> Arguments:
@@ -263,11 +263,11 @@ class Many(NamedTuple):
     def place(self, states: list):
         """States as one batch, on the devices that go on with it."""
         batch, mesh = join(states, 0), self.machine.mesh
-        return batch if mesh is None else devices.placed(batch, mesh, batched=True)
+        return batch if mesh is None else devices.place(batch, mesh, batched=True)
 
     def apart(self, batch) -> list:
         """Each picture's own part of a batch."""
-        whole = batch if self.machine.mesh is None else devices.collected(batch, self.machine.mesh)
+        whole = batch if self.machine.mesh is None else devices.collect(batch, self.machine.mesh)
         return split(whole, len(self.numbers))
 
     def measure(self, stage: Stage) -> list[painter.Scene]:

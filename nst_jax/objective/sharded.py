@@ -1,0 +1,108 @@
+"""A loss whose image's rows are spread over the axis `space` of a mesh of devices.
+
+XLA cuts the network along the rows and fetches what a convolution needs of a neighbour's. It does so only for shares
+of equal length that pooling halves evenly; a picture of another height gets rows below, which the network keeps at
+zero, so that they count for nothing. A device holds its rows' features and nobody else's.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
+
+
+@functools.cache
+def sharded(loss: Loss, mesh: Mesh) -> Loss:
+    """The same loss, the rows of its images over `space`; other wrappers of losses go around this one."""
+    if mesh.shape["space"] == 1:
+        return loss
+    return Loss(functools.partial(_prepare, loss, mesh), functools.partial(_summarise, loss, mesh), loss.terms)
+
+
+def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
+    picture = jnp.asarray(picture)
+    rows = _Rows(mesh, picture.shape[0], weights.content)
+    only = weights._replace(style={})
+    found = loss.prepare(rows.params(params), rows.image(picture), (), only).spatial.content
+    summarise = functools.partial(_summarise, loss, mesh)
+    style = losses.blended(regions, lambda style: losses.summed(summarise, params, style, weights.style))
+    guides = losses.guides(regions, picture.shape[:2], weights.style)
+    return Targets(Spatial(found, guides), style)
+
+
+def _summarise(loss, mesh, params, image, spatial, weights) -> Summary:
+    rows = _Rows(mesh, image.shape[0], (*weights.content, *weights.style))
+    content = {layer: rows.map(f, layer) for layer, f in spatial.content.items()}
+    known = spatial.guides
+    guides = Guides(rows.guides(known.content), rows.guides(known.style), known.variation)
+    if rows.padded == rows.height:
+        return loss.summarise(params, rows.image(image), Spatial(content, guides), weights)
+    padded = Spatial(content, guides._replace(variation=None))
+    summary = loss.summarise(rows.params(params), rows.image(image), padded, weights)
+    low = weights._replace(content={}, style={})  # neighbours differ at the true border: of three channels, so anywhere
+    rough = loss.summarise(params, image, Spatial({}, Guides(variation=known.variation)), low).variation
+    return _without_padding(summary._replace(variation=rough), rows, image.shape[1], known, content)
+
+
+def _without_padding(summary, rows, width, known, content) -> Summary:
+    """A summary that counts only a picture's own positions where no guide has counted them."""
+
+    def positions(layer):
+        return rows.at(layer, rows.height) * (width // vgg19.stride(layer))
+
+    errors, moments = summary.content, summary.style
+    if known.content is None:
+        numbers = {layer: positions(layer) * content[layer].shape[-1] for layer in errors}
+        errors = {layer: e._replace(count=jnp.full_like(e.count, numbers[layer])) for layer, e in errors.items()}
+    if known.style is None:
+        moments = {layer: m._replace(count=jnp.full_like(m.count, positions(layer))) for layer, m in moments.items()}
+    return summary._replace(content=errors, style=moments)
+
+
+class _Rows:
+    """How images of a height are cut: into shares that every pooling halves, rows being added below for that."""
+
+    def __init__(self, mesh, height, layers):
+        self.mesh, self.height = mesh, height
+        unit = mesh.shape["space"] * max(map(vgg19.stride, layers), default=1)
+        self.padded = math.ceil(height / unit) * unit
+
+    def at(self, layer, height):
+        """Rows of a layer's map of an image of this height."""
+        return height // vgg19.stride(layer)
+
+    def params(self, params):
+        """Parameters that tell the network where the picture ends."""
+        return {**params, "input": {**params["input"], "height": self.height}}
+
+    def image(self, image):
+        """An image with its last row repeated below it."""
+        return self._shard(jnp.pad(image, ((0, self.padded - self.height), (0, 0), (0, 0)), mode="edge"), 0)
+
+    def map(self, f, layer):
+        """A layer's map with rows of zeros below, unless it has them."""
+        return self._shard(self._pad(f, layer, 0), 0)
+
+    def guides(self, guides):
+        """Layers' guides with rows of zeros below; None stays None."""
+        if guides is None:
+            return None
+        return {layer: self._shard(self._pad(g, layer, g.ndim - 2), g.ndim - 2) for layer, g in guides.items()}
+
+    def _pad(self, a, layer, axis):
+        below = [(0, 0)] * a.ndim
+        below[axis] = (0, self.at(layer, self.padded) - a.shape[axis])
+        return jnp.pad(a, below)
+
+    def _shard(self, a, axis):
+        spec = P(*[None] * axis, "space")
+        inside = jax.sharding.get_abstract_mesh().axis_names  # of a step that is mapped: its mesh is meant then
+        return lax.with_sharding_constraint(a, spec if inside else NamedSharding(self.mesh, spec))
