@@ -1,4 +1,4 @@
-"""The command line: one file per sub-command, each with `arguments(parser)` and `run(args)`.
+"""The command line: words in, lines out. One file per sub-command, each with `arguments(parser)` and `run(args)`.
 
 The files import nothing heavy before `run`, so that every `--help` answers at once.
 """
@@ -8,8 +8,9 @@ import importlib
 import os
 import sys
 
-from nst_jax import __version__
-from nst_jax.cli import devices, launch
+from nst_jax.cli import flags, launch
+from nst_jax.ground.choices import one_line
+from nst_jax.version import __version__
 
 COMMANDS = (
     "stylize",
@@ -54,42 +55,42 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's own threads spin, and quarrel with XLA's
     try:
         args = parser().parse_args(argv)
-        try:
+        with flags.usage(args):
             code = args.run(args)
-        except argparse.ArgumentTypeError as error:  # flags that are good one by one and do not go together
-            args.refuse(str(error))
         sys.stdout.flush()
         return code or 0
     except (Exception, KeyboardInterrupt) as error:
-        return failed(error)
+        return report_failure(error)
 
 
-def failed(error: BaseException, *, more: str = "") -> int:
+def report_failure(error: BaseException, *, more: str = "") -> int:
     """Say on one line what stopped a command, and give its exit code; a mistake of ours is raised."""
-    text = " ".join(str(error).split())
+    from nst_jax.cli.progress import Terminated
+
+    text, code = flags.as_flags(one_line(error)), 1
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone: `nst-jax recipes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
         return 1
     if isinstance(error, KeyboardInterrupt):
-        text = "stopped"
+        text, code = "stopped", 143 if isinstance(error, Terminated) else 130
     elif isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):  # XLA's, of no class of its own
         text = "the run must fit into memory: choose a smaller --size"
-    elif devices.lost(error):
+    elif launch.is_loss(error):
         text = launch.GONE
     elif isinstance(error, (AssertionError, RuntimeError)) and (trouble := _no_device()):
         text = trouble
     elif not isinstance(error, (ValueError, OSError)):
         raise error
     print(f"nst-jax: {text}{more}", file=sys.stderr)
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return code
 
 
 def _no_device() -> str:
     """Why jax has no device to run on; nothing where it has one."""
-    from nst_jax.cli import follow
+    from nst_jax.painting import devices
 
     try:
-        follow.devices()
+        devices.available()
     except ValueError as error:
         return str(error)
     return ""

@@ -5,50 +5,52 @@ nst-jax demo --preview
 nst-jax demo --content still_life --style woodcut -o demo
 """
 
-import argparse
-import pathlib
-
-from nst_jax import recipes
-from nst_jax.cli import follow, settings, stylize, values
+from nst_jax.cli import flags, launch, stylize
+from nst_jax.orders import values
+from nst_jax.orders.order import Refused
 
 STEPS, PREVIEW = 120, 100
-RECIPE = recipes.get(recipes.DEFAULT)._replace(schedule=recipes.listed((128, 80), (256, 40)))  # two sizes to compile
+SIZES = ((128, 80), (256, 40))  # two sizes to compile
 
 
 def arguments(parser):
     add = parser.add_argument
+    size = flags.typed(values.size)
     add("-o", "--output", metavar="DIR", default="demo", help="folder for the pictures (default: %(default)s)")
     add("--content", metavar="NAME", default="skyline", help="skyline, landscape, still_life (default: %(default)s)")
     add("--style", metavar="NAME", default="flow", help="flow, mosaic, woodcut, … (default: %(default)s)")
-    add("--size", metavar="N|WxH", type=values.size, default=256, help="long edge in pixels (default: %(default)s)")
-    add("--steps", metavar="N", type=values.count, help=f"(default: {STEPS}, of a preview {PREVIEW})")
-    stylize.common(parser)
-    parser.set_defaults(save_every=None)
+    add("--size", metavar="N|WxH", type=size, default=256, help="long edge in pixels (default: %(default)s)")
+    text = f"(default: {STEPS}, of a preview {PREVIEW})"
+    add("--steps", metavar="N", type=flags.typed(values.count), help=text)
+    only = ("seed", "network", "weights", "preview", "max-memory", "precision", "minutes", "still", "fast-first")
+    flags.add(parser, only=only)
+    flags.add_outputs(parser, storing=False)
+    launch.arguments(parser)
 
 
 def run(args):
-    from nst_jax.objective import losses
-    from nst_jax.painting import painter as painting
+    return launch.run(args, _painted)
+
+
+def _painted(args):
+    from nst_jax.ground import storage
     from nst_jax.pictures import images
 
-    content, style = _drawn(args.content, args.size), _drawn(args.style, args.size)
-    folder = stylize.made(pathlib.Path(args.output))
-    inputs = {"content": [str(folder / f"{args.content}.png")], "style": [str(folder / f"{args.style}.png")]}
-    images.save(inputs["content"][0], content)
-    images.save(inputs["style"][0], style)
-    content, style = (images.load(path) for (path,) in inputs.values())  # as they will be read by whoever tries again
-    args.output = str(folder / f"{args.content}-{args.style}.png")
-    recipe, share = settings.previewed(RECIPE, None) if args.preview else (RECIPE, 1.0)
-    recipe = (recipe.of_steps(args.steps) if args.steps else recipe).times(style=share)._replace(size=args.size)
-    job = painting.Job(content, losses.everywhere(style), recipe, content.shape[:2], None, args.seed)
-    settings.fixed(args, painting.stages(job))
-    return stylize.paint(args, job, follow.Result(args.output, lambda image: image, images.Extras(), inputs))
+    drawn = _draw(args.content, args.size), _draw(args.style, args.size)
+    folder = storage.ensure_folder(args.output)
+    content, style = (str(folder / f"{name}.png") for name in (args.content, args.style))
+    for path, picture in zip((content, style), drawn, strict=True):
+        images.save(path, picture)
+    ladder = None if args.preview else SIZES
+    order = flags.order(args, content=content, style=(style,), ladder=ladder)
+    outputs = flags.Outputs(str(folder / f"{args.content}-{args.style}.png"), args.log, args.report)
+    return stylize.carry_out(order, outputs, keep=not args.no_cache)
 
 
-def _drawn(name, size):
+def _draw(name, size):
     from nst_jax.pictures import samples
 
     try:
         return samples.draw(name, size if isinstance(size, tuple) else (max(16, size * 3 // 4), size))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise Refused(str(error)) from None

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from nst_jax.cli import follow
+from nst_jax.cli import progress
 
 PACKAGES = ("nst-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "h5py")
 CUDA_13 = 580  # the oldest driver that CUDA 13 runs on (NVIDIA's CUDA release notes)
@@ -24,8 +24,9 @@ def run(args):
         print(f"{package:<10} {_version(package)}")
     troubles = [trouble for look in (_devices, _weights) if (trouble := look(args))]
     for trouble in troubles:
-        print(f"wrong      {trouble}", file=sys.stderr)
-    print(f"to mend    {len(troubles)}" if troubles else "nothing is wrong")
+        print(f"problem    {trouble}", file=sys.stderr)
+    many = "1 problem found" if len(troubles) == 1 else f"{len(troubles)} problems found"
+    print(many if troubles else "no problem found")
     return 1 if troubles else 0
 
 
@@ -38,9 +39,11 @@ def _version(package):
 
 def _devices(args):
     """Print the devices; what is wrong with them, or None."""
+    from nst_jax.painting import devices as found
+
     card = graphics_card()
     try:
-        devices = follow.devices()
+        devices = found.available()
     except (ImportError, RuntimeError, ValueError) as error:
         return f"{_line(error).partition(': `nst-jax')[0]}: {_jax_on(card)}"
     print(f"devices    {', '.join(f'{device.platform} {device.id} ({device.device_kind})' for device in devices)}")
@@ -56,7 +59,7 @@ def _weights(args):
 
         vgg19.load(args.weights)
         said = vgg19.info(args.weights)
-        print(f"weights    {said['path']} ({follow.network(said)})")
+        print(f"weights    {said['path']} ({progress.network_name(said)})")
     except (ImportError, ValueError, OSError) as error:
         return _line(error)
     except (RuntimeError, AssertionError):  # no device to load them to, which has been said

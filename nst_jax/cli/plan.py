@@ -4,41 +4,34 @@ nst-jax plan town.jpg --size 4000
 nst-jax plan town.jpg night.jpg --size 6000 --max-memory 5GB --recipe gatys-notebook
 """
 
-from nst_jax.cli import control, settings, stylize
+from nst_jax.cli import flags, progress
 
 
 def arguments(parser):
     parser.add_argument("content", metavar="CONTENT", help="the photograph")
     parser.add_argument("style", metavar="STYLE", nargs="*", help="the painting, or several (default: as large)")
-    stylize.common(parser)
-    settings.arguments(parser)
-    control.arguments(parser)
-    stylize.storing(parser)
-    parser.set_defaults(output="plan.png")
+    flags.add(parser, without=("mesh", "minutes", "still"))
 
 
 def run(args):
-    from nst_jax.cli import machine
-    from nst_jax.network import vgg19
-    from nst_jax.painting import memory as plans
-    from nst_jax.painting import painter
+    from nst_jax.orders import compose, prepare
+    from nst_jax.painting import job as jobs
+    from nst_jax.painting import memory
 
-    args.style = args.style or [args.content]
-    control.check(args)
-    recipe, uses = settings.customised(args), machine.used(args)
-    with control.fetched(args):
-        job, *_ = control.job(args, recipe, control.read(args, recipe))
-    params = vgg19.load(args.weights)
-    memory = uses.memory or plans.total()
-    print(f"memory:   {plans.readable(memory)}" + (" (--max-memory)" if uses.memory else ", which the device has"))
-    for shape, stage in painter.stages(job):
-        load = painter.load(params, job, shape)
-        plan = plans.chosen(load, memory)
-        size = f"{shape[1]}×{shape[0]}, {stage.steps} steps"
-        print(
-            f"{size:<24} {plans.readable(plans.peak(plan, load)):>8}   {plan}, {plans.cost(plan, load):.1f} × the work"
-        )
-    largest = painter.load(params, job, job.shape)
-    for plan in plans.candidates(largest):
-        if plans.peak(plan, largest) > memory:
-            print(f"{'too large:':<24} {plans.readable(plans.peak(plan, largest)):>8}   {plan}")
+    order = flags.order(args, style=tuple(args.style or [args.content]))
+    machine, network = prepare.machine_of(order, spread=False), compose.Network(compose.weights_path(order))
+    with compose.with_local_files(order) as local:
+        task = compose.with_network(compose.task(local), network)
+    for note in task.notes:
+        progress.say(note)
+    most = machine.memory or memory.total()
+    print(f"memory:   {memory.readable(most)}" + (" (--max-memory)" if machine.memory else ", which the device has"))
+    for stage in jobs.stages(task.params, task.job, machine):
+        load = jobs.load_at(jobs.network(task.params, task.job, stage), task.job, stage.shape)
+        size, peak = f"{stage.shape[1]}×{stage.shape[0]}, {stage.steps} steps", memory.peak(stage.plan, load)
+        work = f"{memory.cost(stage.plan, load):.1f} × the work"
+        print(f"{size:<24} {memory.readable(peak):>8}   {stage.plan}, {work}")
+    largest = jobs.load_at(task.params, task.job, task.shape)
+    for plan in memory.candidates(largest):
+        if (peak := memory.peak(plan, largest)) > most:
+            print(f"{'too large:':<24} {memory.readable(peak):>8}   {plan}")

@@ -3,11 +3,11 @@
 import textwrap
 
 from nst_jax import recipes
-from nst_jax.cli import values
+from nst_jax.cli import flags
 
 
 def arguments(parser):
-    parser.add_argument("recipe", metavar="NAME", nargs="?", type=values.recipe, help="show only this one")
+    parser.add_argument("recipe", metavar="NAME", nargs="?", type=flags.typed(recipes.get), help="show only this one")
 
 
 def run(args):
@@ -17,9 +17,9 @@ def run(args):
 
 def describe(recipe: recipes.Recipe) -> str:
     """A recipe in a few lines, its weights as they are at its own size, square."""
-    size = recipe.size if isinstance(recipe.size, int) else max(recipe.size or (512,))
-    weights = recipe.weights((size, size))
-    ladder = ", ".join(f"{stage.steps} at {stage.size}" for stage in recipe.schedule(size))
+    edge = recipe.size if isinstance(recipe.size, int) else max(recipe.size or (512,))
+    weights = recipe.weights((edge, edge))
+    ladder = ", ".join(f"{size.steps} at {size.edge}" for size in recipe.schedule(edge))
     lines = [
         f"from       {recipe.source}",
         f"network    {recipe.family}, {recipe.pool} pooling, {recipe.padding} beyond the border",

@@ -3,20 +3,21 @@
 nst-jax reconstruct town.jpg -o seen.png --layer relu4_2
 """
 
-from nst_jax.cli import control, settings, stylize, values
+from nst_jax.cli import flags, launch, stylize
+from nst_jax.orders import values
 
 
 def arguments(parser):
     parser.add_argument("content", metavar="CONTENT", help="the photograph")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, type=values.output, help="the picture to write")
-    parser.add_argument("--layer", metavar="LAYER", type=values.layers, help="any of the network's maps, or several")
+    text = "any of the network's maps, or several"
+    parser.add_argument("--layer", metavar="LAYER", type=flags.typed(values.layers), help=text)
     stylize.common(parser)
-    settings.arguments(parser)
-    control.arguments(parser)
-    stylize.storing(parser)
 
 
 def run(args):
-    args.style, args.style_weight, args.init = [args.content], 0.0, args.init or "noise"
-    args.content_layers = args.layer or args.content_layers
-    return stylize.run(args)
+    return launch.run(args, _painted)
+
+
+def _painted(args):
+    asked = {"style": (args.content,), "style_weight": 0.0, "init": args.init or "noise"}
+    return stylize.painted(args, **asked, content_layers=args.layer or args.content_layers)

@@ -3,16 +3,11 @@
 nst-jax rerun painting.png --content town.jpg --style night.jpg -o again.png
 """
 
-import argparse
-import contextlib
-import io
 import os
-import sys
 
-from nst_jax.cli import control, values
+from nst_jax.cli import flags, launch, progress, stylize
 
-FILES = ("mask", "style-mask", "strength-map", "init")
-MOST = {"steps": 1_000_000, "memory": 1_000, "linesearch_steps": 1_000}  # what a stranger's settings may ask for
+FILES = ("mask", "style-mask", "strength-map", "init", "palette")
 
 
 def arguments(parser):
@@ -20,77 +15,61 @@ def arguments(parser):
     add("result", metavar="RESULT", help="a picture that nst-jax has made")
     add("--content", metavar="FILE", required=True, help="the photograph that was used")
     add("--style", metavar="FILE", nargs="+", required=True, help="the paintings that were used, in their order")
-    add("-o", "--output", metavar="OUT", required=True, type=values.output, help="the picture to write")
+    add("-o", "--output", metavar="OUT", required=True, type=flags.picture, help="the picture to write")
     for name in FILES:
         add(f"--{name}", metavar="FILE", nargs="+", help="as it was used, where it was")
-    add("--palette", metavar="FILE", nargs=1, help="as it was used, where it was")
     add("--keep-metadata", action="store_true", help="the content's ICC profile and EXIF, where they were kept")
     add("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
-    add("--log", metavar="FILE", type=values.log, help="write losses as lines of JSON")
+    flags.add_outputs(parser)
+    launch.arguments(parser)
 
 
 def run(args):
-    from nst_jax.orders import record as runs
+    return launch.run(args, _painted)
+
+
+def _painted(args):
+    from nst_jax.orders import compose, record
+    from nst_jax.orders import order as orders
     from nst_jax.pictures import metadata
 
-    record = runs.parsed(metadata.read(args.result), name=args.result)
+    known = record.parse(metadata.read(args.result), name=args.result)
+    outputs = flags.outputs(args)
     for path in (args.output, args.log):
         if path and os.path.realpath(path) == os.path.realpath(args.result):
             raise ValueError(f"output must not be the result itself, got {path!r}: choose another name")
-    with control.fetched(args):
-        given = {name: getattr(args, name.replace("-", "_")) or [] for name in (*FILES, "palette")}
-        given |= {"content": [args.content], "style": args.style}
-        for kind, paths in given.items():
-            runs.same(record, kind, paths)
-        parsed = again(record, args, given)
-        _say_changes(record, parsed)
+    files = {name: getattr(args, name.replace("-", "_")) or [] for name in FILES}
+    files |= {"content": [args.content], "style": args.style}
+    order = record.order_of(known, files, keep_metadata=args.keep_metadata)
+    if args.weights:
+        order = order.with_values(weights=args.weights, network=None, preview=order.machine.preview)
+    with compose.with_local_files(order) as local:
+        for kind, paths in _local(files, order, local).items():
+            record.check_files(known, kind, paths)
         try:
-            return parsed.run(parsed)
-        except argparse.ArgumentTypeError as error:
+            orders.check(local)
+            compose.recipe_of(local)
+        except orders.Refused as error:
             raise ValueError(f"settings must be ones that go together, got: {error}") from None
+        _say_changes(known, local, args)
+        return stylize.carry_out(local, outputs, keep=not args.no_cache, record=known)
 
 
-def _say_changes(record, args):
-    from nst_jax.cli import follow
+def _local(files, order, local) -> dict[str, list[str]]:
+    """The files that were given, those at addresses where they lie now."""
+    pairs = zip(order.files().values(), local.files().values(), strict=True)
+    where = {name: path for names, paths in pairs for name, path in zip(names, paths, strict=True)}
+    return {kind: [where.get(name, name) for name in names] for kind, names in files.items()}
+
+
+def _say_changes(known, order, args):
     from nst_jax.network import vgg19
-    from nst_jax.orders import record as runs
+    from nst_jax.orders import compose, record
+    from nst_jax.painting import devices
 
-    now = {"versions": runs.versions(), "device": follow.device(), "network": vgg19.info(args.weights)}
-    for change in runs.changes(record, now):
-        print(f"changed:  {change}: the picture may differ", file=sys.stderr)
-    if "keep-metadata" in record["flags"] and not args.keep_metadata:
-        print("changed:  profile and EXIF were kept, are left out: --keep-metadata keeps them", file=sys.stderr)
-
-
-def again(record, args, given) -> argparse.Namespace:
-    """The arguments of `stylize` that made a record, parsed as if they had been typed."""
-    from nst_jax import cli
-    from nst_jax.orders import record as runs
-
-    flags = runs.flags(record)
-    if ("--colour=palette" in flags) != bool(given["palette"]):
-        raise ValueError("settings must be ones that go together, got a palette without its colours, or the opposite")
-    flags = [f"--colour=palette:{given['palette'][0]}" if flag == "--colour=palette" else flag for flag in flags]
-    for name in FILES:
-        flags += [f"--{name}", *given[name]] if given[name] else []
-    for name in ("weights", "log"):
-        flags += [f"--{name}", value] if (value := getattr(args, name)) else []
-    flags += ["--keep-metadata"] if args.keep_metadata else []
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            typed = ["stylize", *flags, "-o", args.output, "--", args.content, *args.style]
-            return bounded(cli.parser().parse_args(typed))
-    except SystemExit:
-        why = runs.plain(said.getvalue().splitlines()[-1].partition("error: ")[2], most=300)
-        raise ValueError(f"settings must be ones that stylize takes, got: {why}") from None
-
-
-def bounded(parsed: argparse.Namespace) -> argparse.Namespace:
-    """These arguments, unless they ask for more than a stranger's settings may."""
-    asked = {name: getattr(parsed, name) or 0 for name in MOST}
-    asked["steps"] = max(asked["steps"], sum(steps or 0 for _, steps in parsed.ladder or []))
-    for name, value in asked.items():
-        if value > MOST[name]:
-            raise ValueError(f"settings must ask for at most {MOST[name]} {name.replace('_', ' ')}, got {value}")
-    return parsed
+    network = vgg19.info(compose.weights_path(order))
+    now = record.Record({}, record.versions(), {}, device=devices.describe(), network=network)
+    for change in record.changes(known, now):
+        progress.say(f"changed:  {change}: the picture may differ")
+    if "keep-metadata" in known.order and not args.keep_metadata:
+        progress.say("changed:  profile and EXIF were kept, are left out: --keep-metadata keeps them")

@@ -5,6 +5,8 @@ nst-jax show painting.png
 
 import json
 
+from nst_jax.ground.choices import printable
+
 
 def arguments(parser):
     parser.add_argument("result", metavar="RESULT", help="a picture that nst-jax has made")
@@ -12,27 +14,28 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax.orders import record as runs
+    from nst_jax.orders import record
     from nst_jax.pictures import metadata
 
-    record = runs.parsed(metadata.read(args.result), name=args.result)
-    print(json.dumps(record, indent=1) if args.json else described(record))
+    stored = metadata.read(args.result)
+    found = record.parse(stored, name=args.result)
+    print(json.dumps(json.loads(stored or ""), indent=1) if args.json else describe(found))
 
 
-def described(record) -> str:
+def describe(record) -> str:
     """A record in lines for a person; whatever a stranger wrote in it shows as plain text."""
     lines = []
-    for key, value in record.items():
+    for key, value in record._asdict().items():
         if isinstance(value, dict):
             lines += [f"{key}"] + [f"  {name:<18} {_plain(each)}" for name, each in value.items()]
-        else:
+        elif value not in (None, "", (), []):
             lines.append(f"{key:<20} {_plain(value)}")
-    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+    return "\n".join(printable(line, longest=10_000) for line in lines)
 
 
 def _plain(value) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return ", ".join(map(_plain, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -5,25 +5,13 @@ nst-jax sweep town.jpg night.jpg -o sweep --content-weight 1,4,16 --tv-weight li
 nst-jax sweep town.jpg night.jpg wave.jpg -o sweep --each-style --strength .3,.5,.8
 """
 
-import argparse
-import itertools
-import json
-import math
 import os
 import pathlib
-import re
-import sys
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
-from nst_jax.cli import control, devices, failed, follow, machine, many, report, settings, stylize, values
-
-# What may vary, from the slowest to the fastest: the last but one goes down a sheet, the last goes across
-AXES = ("content", "style", "init", "seed", "content_weight", "tv_weight", "strength", "style_weight")
-WEIGHTS = {"content_weight": 1.0, "style_weight": 1.0, "tv_weight": None, "strength": None}
-SHEET, PLOT, TABLE, LINES = FILES = ("sheet.png", "plot.png", "sweep.csv", "sweep.jsonl")
-MOST = 10_000  # pictures
+from nst_jax.cli import flags, launch, progress, report_failure, stylize
+from nst_jax.cli.flags import Outputs
+from nst_jax.orders.values import count
 
 
 def arguments(parser):
@@ -32,219 +20,120 @@ def arguments(parser):
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the pictures")
     parser.add_argument("--contents", metavar="FILE", nargs="+", help="more photographs: an axis")
     parser.add_argument("--each-style", action="store_true", help="the paintings one by one, not blended: an axis")
-    many.arguments(parser)
-    stylize.common(parser, seed=values.seeds)
-    settings.arguments(parser, several=values.several, listed=values.listed)
-    control.arguments(parser)
-    stylize.storing(parser)
-    devices.arguments(parser)
+    chunk(parser)
+    flags.add(parser, without=("still", "fast-first"), sweep=True)
+    flags.add_outputs(parser)
+    launch.arguments(parser)
 
 
-class Point(NamedTuple):
-    """One of a sweep's pictures: its arguments as `stylize` has them, and what is its own, {axis: value}."""
-
-    args: argparse.Namespace
-    own: dict[str, Any]
+def chunk(parser) -> None:
+    """How many pictures are painted at once."""
+    text = "pictures painted at once (default: what the device's memory holds, on a CPU 1)"
+    parser.add_argument("--chunk", metavar="N", type=flags.typed(count), help=text)
 
 
 def run(args):
-    many.refuse(args)
-    return devices.run(args, _run)
+    return launch.run(args, _painted)
 
 
-def _run(args):
-    begun = time.perf_counter()
-    with control.fetched(args):
-        swept = points(args)
-        plan = planned(args, swept)
-        return painted(args, swept, plan, begun)
+def _painted(args):
+    from nst_jax.orders import compose
+
+    begun, order = time.perf_counter(), flags.order(args)
+    contents = [args.content, *(args.contents or [])]
+    styles = [(style,) for style in args.style] if args.each_style else [tuple(args.style)]
+    with compose.with_local_files(order) as local:  # also fails early where an address does
+        given = {"content": contents, "style": styles} | flags.axes(args)
+        if not args.contents and not args.each_style:
+            given |= {"content": [local.pictures.content], "style": [local.pictures.style]}
+        return _paint(args, local, given, begun)
 
 
-def points(args) -> list[Point]:
-    """The pictures of a sweep, the last axis fastest."""
-    given: dict[str, Any] = {"content": [args.content, *(args.contents or [])]}
-    given["style"] = [[style] for style in args.style] if args.each_style else [args.style]
-    given |= {name: value for name in AXES if isinstance(value := getattr(args, name), list) and name not in given}
-    axes = {name: given[name] for name in AXES if name in given and len(given[name]) > 1}
-    count = math.prod(map(len, axes.values()))
-    if not 2 <= count <= MOST:
-        got = f"must paint from 2 to {MOST} pictures, got {count}: --style-weight .1:100:8 makes eight"
-        raise argparse.ArgumentTypeError(f"a sweep {got}")
-    found, folder = [], args.output
-    fixed = {name: value[0] for name, value in given.items() if len(value) == 1}
-    for number, chosen in enumerate(itertools.product(*axes.values()), 1):
-        own = dict(zip(axes, chosen, strict=True))
-        one = argparse.Namespace(**vars(args) | fixed | own)
-        stem = "-".join([f"{number:0{len(str(count))}}", *(f"{flag(name)}-{word(v)}" for name, v in own.items())])
-        one.output = os.path.join(folder, re.sub(r"[^\w.+-]", "_", stem)[:100] + ".png")
-        one.report = args.report and os.path.join(args.report, pathlib.Path(one.output).stem)
-        one.folder = os.path.join(args.folder or folder, f"{pathlib.Path(one.output).stem}-steps")
-        control.check(one)
-        found.append(Point(one, own))
-    return found
+def _paint(args, order, given, begun) -> int:
+    from nst_jax.ground import storage
+    from nst_jax.orders import sweeps, tables
+    from nst_jax.painting import programs
+
+    points = sweeps.points(order, given)
+    outputs = {point.name: _outputs(args, point) for point in points}
+    tables_of = [os.path.join(args.output, name) for name in tables.FILES]
+    for point in points:
+        stylize.check_outputs(point.order, outputs[point.name], more=tables_of)
+    if not args.no_cache:
+        programs.keep()
+    sweep = sweeps.make(points, chunk=args.chunk, watchers=lambda point: stylize.watchers(outputs[point.name])[1:])
+    if not launch.is_first():
+        return _accompany(sweep)
+    first = sweep.items[0]
+    alone = sweep.chunk == 1
+    plan = str(_plan(first)) if alone else f"whole, in batches of {sweep.chunk}"
+    progress.say_head(first.record, first.task.notes, plan)
+    progress.say(f"sweep:    {len(points)} pictures, {_how_many(sweep.chunk, len(points))}")
+    storage.ensure_folder(args.output)
+    return _follow(args, sweep, begun)
 
 
-def flag(name: str) -> str:
-    """An axis in words."""
-    return name.replace("_", "-")
+def _follow(args, sweep, begun) -> int:
+    from nst_jax.orders import sweeps, workshop
+    from nst_jax.orders.watchers import Log, Start
 
-
-def word(value) -> str:
-    """A value of an axis, short."""
-    if isinstance(value, list):
-        return "+".join(map(word, value))
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return pathlib.Path(value).stem if isinstance(value, str) and os.path.isfile(value) else str(value)
-
-
-def sources(swept: list[Point]) -> list[tuple]:
-    """(job, what finishes its picture, what is written besides, its files) of each; what they share is made once."""
-    kept, made, found = {}, {}, []
-    for args, _ in swept:
-        recipe = settings.customised(args)
-        known = control.files(args, recipe)
-        needed = [path for paths in known.values() for path in paths]
-        written = [os.path.join(os.path.dirname(args.output), name) for name in FILES]
-        stylize.check_apart(args, recipe, needed, pathlib.Path(args.folder) if args.save_every else None, more=written)
-        pictures = control.read(args, recipe, kept=kept)
-        key = args.content, *args.style
-        if key not in made:
-            made[key] = control.job(args, recipe, pictures)
-            stylize.say_scaling(made[key][0])
-        job, finish, extras = made[key]
-        recipe = control.suited(args, recipe, pictures.content.image.shape[:2])
-        found.append((job._replace(recipe=recipe, start=pictures.start, seed=args.seed), finish, extras, known))
-    return found
-
-
-def alike(point: Point, job):
-    """The recipe of a point but for the weights that a sweep varies: it weighs all of its pictures alike."""
-    same = {name: value for name, value in WEIGHTS.items() if name in point.own}
-    args = argparse.Namespace(**vars(point.args) | same)
-    return control.suited(args, settings.customised(args), job.content.shape[:2])
-
-
-class Plan(NamedTuple):
-    """What is painted: the network, the pictures, how many at once; and a judge that weighs all of them alike."""
-
-    params: Any
-    items: list[many.Item]
-    size: int
-    machine: Any
-    judge: Callable
-
-
-def planned(args, swept: list[Point]) -> Plan:
-    """The plan of a sweep; what is wrong with it is raised here, before anything is written."""
-    from nst_jax.network import vgg19
-    from nst_jax.painting import painter as painting
-    from nst_jax.painting import vmapped
-
-    report.check(args)
-    begun, made = time.perf_counter(), sources(swept)
-    count, jobs = len(made), [job for job, *_ in made]
-    recipes = [job.recipe for job in jobs] + [alike(point, job) for point, job in zip(swept, jobs, strict=True)]
-    recipes, params, told = many.fitted(recipes, args, vgg19.load(args.weights))
-    if args.minutes:
-        left = (args.minutes - (time.perf_counter() - begun) / 60) / count
-        schedule = stylize.planned(params, jobs[0]._replace(recipe=recipes[0]), left).recipe.schedule
-        recipes = [recipe._replace(schedule=schedule) for recipe in recipes]
-    jobs, plain = (
-        [j._replace(recipe=r) for j, r in zip(jobs, rs, strict=True)] for rs in (recipes[:count], recipes[count:])
-    )
-    vmapped.check(jobs)
-    uses = machine.used(args)._replace(mesh=devices.chosen(args, runs=count, height=jobs[0].shape[0]))
-    size = args.chunk or vmapped.fitting(params, jobs[0], count=count, machine=uses)
-    size = vmapped.rounded(size, count, uses.mesh)
-    if args.minutes:
-        for point, job in zip(swept, jobs, strict=True):
-            settings.fixed(point.args, painting.stages(job))
-    items = itemised(swept, made, jobs, many.plan(params, jobs[0], size, uses))
-    follow.say(items[0].head, told)
-    print(f"sweep:    {count} pictures, {many.said(size, count)}", file=sys.stderr)
-    return Plan(params, items, size, uses, vmapped.judge(params, plain))
-
-
-def itemised(swept, made, jobs, plan) -> list[many.Item]:
-    """Each picture with the record that it will hold, checked now and not after the run."""
-    from nst_jax.orders import record as runs
-
-    network, items = many.network(swept[0].args), []
-    for point, (_, finish, extras, known), job in zip(swept, made, jobs, strict=True):
-        head = follow.head(point.args, job, known, network=network) | {"plan": plan}
-        runs.text(head, room=runs.ROOM)
-        items.append(many.Item(point.args, job, follow.Result(point.args.output, finish, extras, known), head))
-    return items
-
-
-def painted(args, swept: list[Point], plan: Plan, begun: float) -> int:
-    """Paint a plan; save pictures as they are done, and in the end, whatever that is, the sheet, plot and tables."""
-    if not devices.first():
-        return many.accompanied(plan.params, plan.items, size=plan.size, uses=plan.machine)
-    stylize.made(pathlib.Path(args.output))
-    error, rows, bad = None, {}, 0
-    steps = len(plan.items) * plan.items[0].steps
-    with follow.log(args.log, **plan.items[0].head) as record, follow.showing(steps) as show:
+    whole, bad, error, controls = 0, 0, None, workshop.Controls()
+    first, total = sweep.items[0], sweep.items[0].record.total
+    log = Log(args.log, clock=time.perf_counter) if args.log else None
+    if log:
+        pairs = zip(sweep.points, sweep.items, strict=True)
+        items = [item._replace(watchers=(*item.watchers, log.of_picture(point.name))) for point, item in pairs]
+        sweep = sweep._replace(items=items)
+    with progress.showing(len(sweep.items) * total) as show, progress.stopping(controls) as stopped:
+        if log:
+            log.begin(Start(first.task, first.record))
         try:
-            uses = {"size": plan.size, "uses": plan.machine}
-            for watch in many.paint(plan.params, plan.items, **uses, record=record, show=show):
-                watch.save()
-                if watch.frame is not None:
-                    rows[watch.number] = row(swept[watch.number], watch, plan.judge(watch.number, watch.frame.image))
-                if watch.trouble:
-                    bad += print(f"nst-jax: {watch.item.name}: {watch.trouble}", file=sys.stderr) or 1
+            found = sweeps.paint(sweep, args.output, controls=controls, progress=show)
+            for point, result in found:
+                whole += result.record.steps == total
+                if isinstance(result.error, workshop.Diverged):
+                    bad += 1
+                    progress.say(f"nst-jax: {point.name}: {flags.as_flags(str(result.error))}")
         except (KeyboardInterrupt, Exception) as stop:
             error = stop
-    if rows:
-        write(args, swept, rows)
-    whole = sum(row["steps"] == plan.items[0].steps for row in rows.values())
+        finally:
+            if log:
+                log.end(None)
+    if stopped.number and not error:
+        error = progress.Terminated() if stopped.code == 143 else KeyboardInterrupt()
     if error:
-        return failed(error, more=f"; {whole} of {len(swept)} pictures are whole in {args.output}")
+        return report_failure(error, more=f"; {whole} of {len(sweep.items)} pictures are whole in {args.output}")
     print(f"{args.output}: {whole} pictures painted, {time.perf_counter() - begun:.0f} s")
     return 1 if bad else 0
 
 
-def row(point: Point, watch: many.Watch, judged) -> dict[str, Any]:
-    """A picture's line in the tables: its axes, losses that all pictures share a scale of, and its own by name."""
-    found = {"picture": watch.item.name, **{flag(name): plain(value) for name, value in point.own.items()}}
-    alike = many.kinds({name: float(value) for name, value in judged.items()})
-    return found | {"steps": watch.frame.step, **alike, "loss": sum(watch.terms.values()), **watch.terms}
+def _accompany(sweep) -> int:
+    """Go through the frames of a sweep that another process shows and saves."""
+    from nst_jax.orders import workshop
+
+    plain = [item._replace(watchers=()) for item in sweep.items]
+    for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk):
+        pass
+    return 0
 
 
-def plain(value):
-    """An axis' value as a table has it: a file's name without its folder."""
-    if isinstance(value, list):
-        return " ".join(map(plain, value))
-    return os.path.basename(value) if isinstance(value, str) else value
+def _outputs(args, point) -> Outputs:
+    stem = pathlib.Path(point.name).stem
+    report = args.report and os.path.join(args.report, stem)
+    folder = os.path.join(args.folder or args.output, f"{stem}-steps") if args.save_every else ""
+    return Outputs(os.path.join(args.output, point.name), None, report, args.save_every or 0, folder)
 
 
-def write(args, swept: list[Point], rows: dict[int, dict]) -> None:
-    """The tables, the sheet and, where matplotlib is installed, the plot of the pictures that there are."""
-    from nst_jax.pictures import charts, images, sheets
+def _plan(item):
+    from nst_jax.orders import prepare
 
-    folder, ordered = pathlib.Path(args.output), dict(sorted(rows.items()))
-    many.write(folder / TABLE, many.table(list(ordered.values())))
-    many.write(folder / LINES, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in ordered.values()))
-    axes = {
-        name.replace("_", " "): list(dict.fromkeys(word(point.own[name]) for point in swept)) for name in swept[0].own
-    }
-    pictures = {
-        n: images.load(folder / each["picture"], size=sheets.LARGEST, max_pixels=2**31) for n, each in rows.items()
-    }
-    images.save(folder / SHEET, sheets.grid([pictures.get(n) for n in range(len(swept))], axes))
-    *_, last = axes.values()
-    found = [
-        charts.Point(
-            each["content_loss"],
-            each["style_loss"],
-            ", ".join(map(word, swept[n].own.values())),
-            pictures[n],
-            n // len(last),
-        )
-        for n, each in ordered.items()
-    ]
-    try:
-        images.save(folder / PLOT, charts.scatter(found, title=" and ".join(axes)))
-    except ValueError as error:
-        print(f"plot:     left out: {error}", file=sys.stderr)
+    return ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
+
+
+def _how_many(size: int, count: int) -> str:
+    """How many pictures are painted at once, and why, in words."""
+    from nst_jax.painting import devices
+
+    if size == 1 and count > 1 and devices.available()[0].platform == "cpu":
+        return "one at a time: on a CPU a batch is not reliably faster, and equal to a single run only nearly"
+    return f"{min(size, count)} at a time"

@@ -21,12 +21,19 @@ KEPT = 24  # files whose pictures are kept for the next job
 class Batch:
     """Jobs on their way: what waits to be painted together, and what came of each."""
 
-    def __init__(self, known: Order, folder, entries: Sequence[Entry], *, share: tuple[int, int] = (1, 1)):
+    def __init__(
+        self,
+        known: Order,
+        folder,
+        entries: Sequence[Entry],
+        *,
+        share: tuple[int, int] = (1, 1),
+        chunk: int | None = None,
+    ):
         self.known, self.folder, self.entries, self.share = known, pathlib.Path(folder), entries, share
         self.network = Network(compose.weights_path(known))
         self.machine = prepare.machine_of(known, runs=max(1, len(entries)))
-        self.chunk: int | None = None
-        self.controls = Controls()
+        self.chunk, self.controls = chunk, Controls()
         self.said: Callable[[str], None] = lambda text: None
         self.rows: dict[str, dict[str, Any]] = {}  # by a job's place in its list
         self.waiting: dict[tuple, list[tuple[Entry, Item]]] = {}  # jobs that are one program

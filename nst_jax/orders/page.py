@@ -145,7 +145,9 @@ class Report:
         kinds = [source.kind for source in shown]
         several = [f" {1 + kinds[:i].count(k)}" if kinds.count(k) > 1 else "" for i, k in enumerate(kinds)]
         names = [kind + number for kind, number in zip(kinds, several, strict=True)]
-        return sheets.contact_sheet([[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400)
+        return sheets.contact_sheet(
+            [[*(source.image for source in shown), painting]], columns=[*names, "result"], cell=400
+        )
 
     def on_the_way(self, step, shape, alpha) -> Iterator:
         """The moments before a step as the result is: in its colours, this shape, over white."""

@@ -1,6 +1,5 @@
 """A task gets its machine, its stages and the beginning of its record: all that is decided before the first step."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 
 from nst_jax import recipes
-from nst_jax.ground import choices
 from nst_jax.orders import compose, words
 from nst_jax.orders import record as records
 from nst_jax.orders.compose import Task
@@ -34,7 +32,7 @@ def item(task: Task, machine: Machine, *, stages: tuple[Stage, ...] = (), watche
     if task.order.ends.minutes:
         task = within_minutes(task, 60 * task.order.ends.minutes)
     stages = stages or jobs.stages(task.params, task.job, machine)
-    return Item(task, begin_record(task, stages, device_name(machine.mesh)), tuple(watchers))
+    return Item(task, begin_record(task, stages, devices.describe(machine.mesh)), tuple(watchers))
 
 
 def begin_record(task: Task, stages: Sequence[Stage], device: str) -> Record:
@@ -108,25 +106,6 @@ def machine_of(order: Order, *, runs: int = 1, height: int | None = None, spread
     if spread and (asked.mesh or len(jax.devices()) > 1):
         mesh = devices.make_mesh(**asked.mesh) if asked.mesh else devices.mesh_for(runs=runs, height=height)
     return Machine(asked.max_memory, dtype, None if mesh is None or mesh.size == 1 else mesh)
-
-
-def available_devices() -> list:
-    """The devices that jax finds."""
-    try:
-        return jax.devices()
-    except (RuntimeError, AssertionError) as error:  # the latter, empty, where what $JAX_PLATFORMS names is not there
-        asked = os.environ.get("JAX_PLATFORMS")
-        got = f"none of JAX_PLATFORMS={asked}" if asked else choices.one_line(error)
-        raise ValueError(f"jax must find a device, got {got}: `nst-jax doctor` says what to do") from error
-
-
-def device_name(mesh=None) -> str:
-    """The device that a run uses, or the mesh of them, in words."""
-    first, *others = available_devices()
-    more = f", the first of {len(others) + 1}" if others else ""
-    if mesh is not None:
-        more = f", {mesh.size} of them: {', '.join(f'{axis}={n}' for axis, n in mesh.shape.items())}"
-    return f"{first.platform} ({first.device_kind}{more})"
 
 
 def within_minutes(task: Task, seconds: float) -> Task:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nst_jax import recipes
-from nst_jax.network import vgg19 as network_layers
+from nst_jax.network import layers as network_layers
 from nst_jax.recipes import names
 
 

@@ -23,9 +23,12 @@ class Start(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Follows one picture of a run; `every`: besides the usual steps it must see multiples of this."""
+    """Follows one picture of a run."""
 
-    every: int | None
+    @property
+    def every(self) -> int | None:
+        """Steps whose multiples it must see, besides the usual ones."""
+        ...
 
     def begin(self, start: Start) -> None:
         """Called once, before the first step."""
@@ -77,9 +80,32 @@ class Log:
         """Close the file."""
         self.stream.close()
 
+    def of_picture(self, name: str) -> "Watcher":
+        """A watcher that writes into this log for one of several pictures."""
+        return _LogOfPicture(self, name)
+
     def _write(self, row):
         self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.stream.flush()
+
+
+class _LogOfPicture:
+    every = None
+
+    def __init__(self, log: Log, name: str):
+        self.log, self.name = log, name
+
+    def begin(self, start: Start) -> None:
+        """Nothing: the log is open."""
+
+    def see(self, frame: Frame) -> None:
+        """Write a line with the picture's name."""
+        if frame.fixed:
+            terms = {name: float(value) for name, value in frame.terms.items()}
+            self.log._write({"picture": self.name, "step": frame.step, **terms})
+
+    def end(self, result: Any) -> None:
+        """Nothing: the log stays open for the others."""
 
 
 def head_of(record: Record) -> dict[str, Any]:

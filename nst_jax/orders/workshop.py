@@ -36,6 +36,7 @@ class Controls:
 
     def __init__(self):
         self.stop = threading.Event()
+        self.running = False  # there is a frame: a stop leaves a picture
         self.turns: queue.SimpleQueue[Turn] = queue.SimpleQueue()
 
     def turn(self) -> Turn | None:
@@ -93,7 +94,7 @@ def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None)
 
     for result in _together([item], begin, controls):
         return result
-    raise RuntimeError("a run ended without a result")
+    raise KeyboardInterrupt  # it was stopped before its first frame
 
 
 # Several
@@ -197,8 +198,10 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
             if all(watch.frame is None for watch in watches):
                 raise
         for number, watch in enumerate(watches):
+            if watch.frame is None and controls.stop.is_set():
+                return
             if watch.frame is None:
-                raise watch.error or error or RuntimeError("a run ended before its first frame")
+                raise watch.error or error or RuntimeError("a run must have a frame, got none")
             results[number] = result = watch.result(run, error)
             yield result
     finally:
@@ -228,6 +231,7 @@ def drive(
             fixed = any(run.done % n == 0 for n in every) or run.step == run.now.steps or controls.stop.is_set()
             if fixed or time.perf_counter() - shown > LIVELY:
                 yield run, [frame._replace(fixed=fixed) for frame in painter.look(run)]
+                controls.running = True
                 shown = time.perf_counter()
             ahead(run)
 

@@ -2,11 +2,17 @@
 
 import ctypes
 import functools
+import os
+import pathlib
 import sys
 from collections.abc import Callable
 
 import jax
 from jax.core import Tracer
+
+from nst_jax.ground import storage
+
+KEPT = 500_000_000  # bytes of compiled programs that are kept on disk, the oldest going first
 
 # Left to itself XLA's CPU orders a program so that parts may run beside each other, and keeps what they made: half as
 # much memory again, and no faster where each convolution fills all cores
@@ -56,3 +62,15 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
         if trim:
             trim(0)
+
+
+def keep() -> None:
+    """Keep compiled programs on disk from now on, in a folder of our own that does not grow without end."""
+    folder = pathlib.Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or storage.cache_folder() / "compiled")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that is not there or not ours to write: compile each time
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", KEPT)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
