@@ -115,7 +115,7 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
     made, part = [], vmapped._part
     monkeypatch.setattr(vmapped, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
-    jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK, EIGHT)]
+    jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK._replace(style_distance="gram"), EIGHT)]
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["spatial"] * 2 + ["style"] * 2, "one of each for each size"
     axes = vmapped.varying(jobs)
