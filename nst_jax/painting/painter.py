@@ -12,6 +12,7 @@ A Run is painted by a `Subject`: one picture here, several at once in `vmapped`.
 import concurrent.futures
 import contextlib
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -373,7 +374,7 @@ def shares(job: Job, turn: Turn | None) -> list[list[float]]:
     if mix is None:
         return given
     for region in given:
-        if len(region) != len(mix) or len(mix) == 1 or min(mix) < 0 or not sum(mix):
+        if len(region) != len(mix) or len(mix) == 1 or not (min(mix) >= 0 and 0 < sum(mix) < math.inf):
             got = f"got {', '.join(map(str, mix))}"
             raise ValueError(f"mix must be a share from 0 for each of a region's {len(region)} styles, {got}")
     return [list(map(float, mix))] * len(given)

@@ -353,6 +353,7 @@ ALIKE: dict[str, Callable[[Job], Any]] = {
     "optimizer": lambda job: " ".join(map(str, (job.recipe.optimizer, dict(job.recipe.settings), *job.recipe.keep))),
     "number of regions": lambda job: len(job.regions),
     "way of guiding": lambda job: "masks" if any(region.guide is not None for region in job.regions) else "no masks",
+    "factor of the learning rate": lambda job: job.turn.rate,
     "number of fast steps": lambda job: job.first.left if job.first else None,
 }
 """What the jobs of a batch have in common, in words."""
