@@ -31,7 +31,7 @@ def judged(params, image, content, style):
     painting = vgg19.features(params, style, published.FIRSTS)
     grams, gaussians = [], []
     for layer, f in painting.items():
-        m, t = (distances.normalised(distances.moments(x)) for x in (maps[layer], f))
+        m, t = (distances.normalise(distances.moments(x)) for x in (maps[layer], f))
         grams.append(jnp.square(m.outer - t.outer).sum() / jnp.square(t.outer).sum())
         gaussians.append(distances.wasserstein(m, t)[0] * f.shape[-1] / jnp.trace(t.outer[0]))
     far = jnp.square(maps["relu4_2"] - wanted).sum() / jnp.square(wanted).sum()

@@ -157,7 +157,7 @@ def test_a_recipe_for_normalised_filters_is_rescaled(tapped):
 
 def test_pixels_learn_through_the_taps(plain, tapped, town, night):
     def distance(image, maps):
-        a, b = (distances.normalised(distances.moments(maps(x))) for x in (image, night))
+        a, b = (distances.normalise(distances.moments(maps(x))) for x in (image, night))
         return distances.gram(a, b)[0]
 
     def ours(image):
@@ -249,7 +249,7 @@ def test_its_gram_distances_are_nearly_vgg19s(fast, bundled):
     every = [[maps(p, samples.draw(n, (96, 128))) for n in names] for p in (fast, bundled)]
 
     def far(maps, tap, i, j):
-        a, b = (distances.normalised(distances.moments(maps[k][tap])) for k in (i, j))
+        a, b = (distances.normalise(distances.moments(maps[k][tap])) for k in (i, j))
         return float(distances.gram(a, b)[0])
 
     for tap in TAPS:
@@ -275,8 +275,8 @@ def test_a_finished_network_has_its_maps_gram_distances():
     teacher_params = {"input": {"mean": jnp.array(vgg19.MEAN), "std": jnp.array(vgg19.STD)}}
     made = student.finished(params, fits, teacher_params, known)
     for tap, fit in fits.items():
-        mapped = [distances.normalised(distances.moments(f @ (fit.matrix * 3.0 / 0.8))) for f in said[tap]]
-        ours = [distances.normalised(distances.moments(vgg19.features(made, x, [tap])[tap])) for x in (a, b)]
+        mapped = [distances.normalise(distances.moments(f @ (fit.matrix * 3.0 / 0.8))) for f in said[tap]]
+        ours = [distances.normalise(distances.moments(vgg19.features(made, x, [tap])[tap])) for x in (a, b)]
         np.testing.assert_allclose(distances.gram(*ours), distances.gram(*mapped), rtol=1e-2)
 
 

@@ -99,7 +99,7 @@ def test_errors_are_numpys_and_add_up(f, guides):
 
 def test_gram_is_numpys(f):
     other = np.random.default_rng(5).normal(size=(3, 7, 4)).astype(np.float32)
-    ours = distances.gram(*(distances.normalised(distances.moments(x)) for x in (f, other)))
+    ours = distances.gram(*(distances.normalise(distances.moments(x)) for x in (f, other)))
     assert float(ours[0]) == pytest.approx(((numpy_gram(f) - numpy_gram(other)) ** 2).mean(), rel=1e-5)
 
 
@@ -109,8 +109,8 @@ def test_the_summary_of_a_whole_is_the_sum_of_what_two_guides_see(narrow, town, 
     part = np.random.default_rng(0).uniform(size=h).astype(np.float32)
 
     def seen(guide):
-        content = {layer: losses.shrunk(guide, layer) for layer in WEIGHTS.content}
-        style = {layer: losses.shrunk(guide[None], layer) for layer in WEIGHTS.style}
+        content = {layer: losses.shrink_guide(guide, layer) for layer in WEIGHTS.content}
+        style = {layer: losses.shrink_guide(guide[None], layer) for layer in WEIGHTS.style}
         spatial = targets.spatial._replace(guides=losses.Guides(content, style, jnp.asarray(guide)))
         return loss.summarise(narrow, town[::-1], spatial, WEIGHTS)
 
@@ -125,11 +125,11 @@ def test_the_summary_of_a_whole_is_the_sum_of_what_two_guides_see(narrow, town, 
 
 def test_guides_shrink_by_averages_as_pooling_does():
     guide = np.random.default_rng(0).uniform(size=(2, 13, 9)).astype(np.float32)
-    small = losses.shrunk(guide, "relu3_1")
+    small = losses.shrink_guide(guide, "relu3_1")
     assert small.shape == (2, 3, 2)
     np.testing.assert_allclose(small[1, 2, 1], guide[1, 8:12, 4:8].mean(), rtol=1e-6)
-    np.testing.assert_array_equal(losses.shrunk(guide, "relu1_2"), guide)
-    assert losses.shrunk(guide, "pool3").shape == (2, 1, 1)
+    np.testing.assert_array_equal(losses.shrink_guide(guide, "relu1_2"), guide)
+    assert losses.shrink_guide(guide, "pool3").shape == (2, 1, 1)
 
 
 # Total variation

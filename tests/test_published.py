@@ -713,7 +713,7 @@ def test_each_recipe_paints(name):
 
 def moments(f):
     """Our normalised moments of features [c, n]."""
-    return distances.normalised(distances.moments(jnp.asarray(f.T[:, None], jnp.float32)))
+    return distances.normalise(distances.moments(jnp.asarray(f.T[:, None], jnp.float32)))
 
 
 def activity(seed, channels, positions):

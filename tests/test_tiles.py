@@ -108,7 +108,7 @@ def test_a_halo_is_what_a_position_sees(narrow):
 
 def test_a_window_too_small_is_refused_with_the_smallest(narrow, pictures):
     small = tiles.tiled(losses.loss(), size=190)
-    assert tiles.smallest(("relu5_1",)) == 191
+    assert tiles.smallest_window(("relu5_1",)) == 191
     with pytest.raises(ValueError, match=r"^window must be at least 191 px for these layers, got 190: raise it"):
         judged(small, narrow, pictures, losses.everywhere(pictures[2]), Weights({}, {"relu5_1": 1.0}))
 
@@ -167,7 +167,7 @@ def test_the_real_networks_gradient(bundled, pictures):
 def test_guides_over_content_and_variation_are_cut_too(narrow, pictures):
     weights = Weights({"relu2_2": 1.0}, {"relu1_1": 1.0}, 1e-3)
     whole, parts = losses.loss(), losses.everywhere(pictures[2])
-    guides = losses.Guides({"relu2_2": losses.shrunk(LEFT, "relu2_2")}, None, jnp.asarray(LEFT))
+    guides = losses.Guides({"relu2_2": losses.shrink_guide(LEFT, "relu2_2")}, None, jnp.asarray(LEFT))
     found = []
     for loss in (whole, tiles.tiled(whole, size=100)):
         targets = jax.jit(loss.prepare)(narrow, pictures[0], parts, weights)

@@ -40,7 +40,7 @@ class Variation(NamedTuple):
 # Sums
 
 
-def _wide(x):
+def _at_least_float32(x):
     """Sums are taken in float32 at least, whatever the network computes in."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
@@ -60,7 +60,7 @@ _outer.defvjp(lambda flat: (_outer(flat), flat), lambda flat, g: (_product(flat,
 
 def moments(f, guide=None) -> Moments:
     """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
-    flat = _wide(f.reshape(-1, f.shape[-1]))  # [n, c]
+    flat = _at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
     if guide is None:
         return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(flat)[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
@@ -69,15 +69,15 @@ def moments(f, guide=None) -> Moments:
     return Moments(g.sum(1), jnp.stack([x.sum(0) for x in weighted]), outer)
 
 
-def normalised(m: Moments) -> Moments:
-    """Moments of one position on average; those of an empty region stay zero."""
+def normalise(m: Moments) -> Moments:
+    """Divide moments by their count, so that they are of one position on average; an empty region's stay zero."""
     n = jnp.where(m.count > 0, m.count, 1)
     return Moments(m.count / n, m.total / n[:, None], m.outer / n[:, None, None])
 
 
 def errors(f, target, guide=None) -> Errors:
     """Sums of a map's differences from its target, over positions and channels: [h, w, c], [h, w, c] -> Errors."""
-    d = _wide(f) - _wide(target)
+    d = _at_least_float32(f) - _at_least_float32(target)
     if guide is None:
         return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum())
     g = guide[:, :, None].astype(d.dtype)
@@ -159,7 +159,7 @@ def _next(image):
 
 
 def _sums(*maps):
-    return jnp.stack([_wide(m).sum(-1) for m in maps], -1)
+    return jnp.stack([_at_least_float32(m).sum(-1) for m in maps], -1)
 
 
 def _mean_squares(sums):

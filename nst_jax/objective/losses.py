@@ -17,7 +17,7 @@ from jax import Array
 
 from nst_jax.network import vgg19
 from nst_jax.objective.distances import CONTENTS as CONTENTS
-from nst_jax.objective.distances import SQUARES, Errors, Moments, errors, moments, normalised
+from nst_jax.objective.distances import SQUARES, Errors, Moments, errors, moments, normalise
 from nst_jax.objective.distances import STYLES as STYLES
 from nst_jax.objective.distances import VARIATIONS as VARIATIONS
 from nst_jax.objective.distances import Variation as Variation
@@ -96,15 +96,15 @@ def under_guides(styles: Sequence[Style], guides, strength=None) -> tuple[Region
     )
 
 
-def mixed(each: Sequence, weights: Sequence):
-    """Moments of a mixture of normalised ones: of raw moments, so that it is what a mixed picture would have."""
+def mix(each: Sequence, weights: Sequence):
+    """Mix styles' normalised moments, which are raw, so that they are what a mixed picture would have."""
     share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
     share = share / share.sum()
     return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *each)
 
 
-def shrunk(guide, layer: str) -> Array:
-    """A guide at a layer's size, averaged as pooling shrinks: [..., h, w] -> [..., h', w']."""
+def shrink_guide(guide, layer: str) -> Array:
+    """Average a guide to a layer's size, as pooling shrinks: [..., h, w] -> [..., h', w']."""
     k = vgg19.stride(layer)
     h, w = guide.shape[-2] // k, guide.shape[-1] // k
     return guide[..., : h * k, : w * k].reshape(*guide.shape[:-2], h, k, w, k).mean((-3, -1))
@@ -136,39 +136,42 @@ def objective(loss: Loss) -> Callable[..., Array]:
 
 def _prepare(network, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    spatial = Spatial(network(params, picture, weights.content), guides(regions, picture.shape[:2], weights.style))
-    return Targets(spatial, blended(regions, lambda style: measured(network, params, style, weights.style)))
+    content = network(params, picture, weights.content)
+    style = blend(regions, lambda style: measure(network, params, style, weights.style))
+    return Targets(Spatial(content, layer_guides(regions, picture.shape[:2], weights.style)), style)
 
 
-def blended(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
-    """What each region is painted after: the mixtures of its styles' normalised moments, {layer: [r, …]}."""
+def blend(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
+    """Measure each region's styles and mix them, {layer: [r, …]}: what a region is painted after."""
     if not regions:
         return {}
-    each = [mixed([*map(measure, r.styles)], [style.weight for style in r.styles]) for r in regions]
+    each = [mix([*map(measure, region.styles)], [style.weight for style in region.styles]) for region in regions]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
-def measured(network, params, style: Style, layers) -> dict[str, Moments]:
-    """The normalised moments of a painting at these layers."""
+def measure(network, params, style: Style, layers) -> dict[str, Moments]:
+    """Measure a painting's normalised moments at these layers, {layer: [1, …]}."""
     guide = None if style.guide is None else jnp.asarray(style.guide)[None]
-    maps = network(params, jnp.asarray(style.image), layers)
-    return {layer: normalised(moments(f, None if guide is None else shrunk(guide, layer))) for layer, f in maps.items()}
+    found = {}
+    for layer, f in network(params, jnp.asarray(style.image), layers).items():
+        found[layer] = normalise(moments(f, None if guide is None else shrink_guide(guide, layer)))
+    return found
 
 
-def summed(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
-    """`measured`, by a loss's `summarise`, which may never hold a whole map; only the layers' names count."""
-    known = None if style.guide is None else jnp.asarray(style.guide)[None]
-    over = Guides() if known is None else Guides(style={layer: shrunk(known, layer) for layer in layers})
-    summary = summarise(params, jnp.asarray(style.image), Spatial({}, over), Weights({}, layers))
-    return {layer: normalised(m) for layer, m in summary.style.items()}
+def measure_by_summary(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
+    """`measure`, by a loss's `summarise`, which may never hold a whole map; only the layers' names count."""
+    guide = None if style.guide is None else jnp.asarray(style.guide)[None]
+    guides = Guides() if guide is None else Guides(style={layer: shrink_guide(guide, layer) for layer in layers})
+    summary = summarise(params, jnp.asarray(style.image), Spatial({}, guides), Weights({}, layers))
+    return {layer: normalise(m) for layer, m in summary.style.items()}
 
 
-def guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
-    """How much each position of these layers counts for each region."""
+def layer_guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
+    """How much each position of these layers counts for each region, in a picture of this shape."""
     if all(region.guide is None for region in regions):
         return Guides()
     whole = jnp.stack([jnp.ones(shape) if r.guide is None else jnp.asarray(r.guide) for r in regions])
-    return Guides(style={layer: shrunk(whole, layer) for layer in layers})
+    return Guides(style={layer: shrink_guide(whole, layer) for layer in layers})
 
 
 def _summarise(network, variation, params, image, spatial, weights) -> Summary:
@@ -185,13 +188,13 @@ def _summarise(network, variation, params, image, spatial, weights) -> Summary:
 def _terms(content, style, variation, summary, targets, weights) -> dict[str, Array]:
     guides = targets.spatial.guides.style
 
-    def styled(layer):
+    def style_distance(layer):
         m = summary.style[layer]
         area = m.count if guides is None else math.prod(guides[layer].shape[1:])
-        return (m.count / area * style(normalised(m), targets.style[layer])).sum()  # a region counts by its share
+        return (m.count / area * style(normalise(m), targets.style[layer])).sum()  # a region counts by its share
 
     return (
         {f"content/{layer}": w * content(summary.content[layer]) for layer, w in weights.content.items()}
-        | {f"style/{layer}": w * styled(layer) for layer, w in weights.style.items()}
+        | {f"style/{layer}": w * style_distance(layer) for layer, w in weights.style.items()}
         | {"variation": weights.variation * variation.total(summary.variation)}
     )

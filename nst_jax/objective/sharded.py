@@ -33,8 +33,8 @@ def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
     only = weights._replace(style={})
     found = loss.prepare(rows.params(params), rows.image(picture), (), only).spatial.content
     summarise = functools.partial(_summarise, loss, mesh)
-    style = losses.blended(regions, lambda style: losses.summed(summarise, params, style, weights.style))
-    guides = losses.guides(regions, picture.shape[:2], weights.style)
+    style = losses.blend(regions, lambda style: losses.measure_by_summary(summarise, params, style, weights.style))
+    guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
     return Targets(Spatial(found, guides), style)
 
 

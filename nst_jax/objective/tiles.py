@@ -54,7 +54,7 @@ class View(NamedTuple):
         shape = (self.window[0] // k, self.window[1] // k, *array.shape[2:])
         return lax.dynamic_slice(array, self._start(k) + (0,) * (array.ndim - 2), shape)
 
-    def owned(self, layer: str) -> Array:
+    def owned_mask(self, layer: str) -> Array:
         """One where a position of a layer belongs to this window, else zero: [h', w']."""
         k = _stride(layer)
         along = []
@@ -68,7 +68,7 @@ class View(NamedTuple):
         """The array with the positions that this window owns taken from its part: [h, w, c], [h', w', c]."""
         start = (*self._start(_stride(layer)), 0)
         old = lax.dynamic_slice(array, start, part.shape)
-        return lax.dynamic_update_slice(array, jnp.where(self.owned(layer)[:, :, None] > 0, part, old), start)
+        return lax.dynamic_update_slice(array, jnp.where(self.owned_mask(layer)[:, :, None] > 0, part, old), start)
 
     def _start(self, k):
         return self.line[0] // k, self.line[3] // k
@@ -85,7 +85,7 @@ def halo(layers, *, convs: tuple[int, ...] = vgg19.CONVS) -> tuple[int, int]:
     return -(-seen // unit) * unit, unit
 
 
-def smallest(layers, *, convs: tuple[int, ...] = vgg19.CONVS) -> int:
+def smallest_window(layers, *, convs: tuple[int, ...] = vgg19.CONVS) -> int:
     """The smallest window that these layers allow."""
     around, unit = halo(layers, convs=convs)
     return 2 * around + 2 * unit - 1  # whatever a picture's length leaves of it, a unit can be owned
@@ -98,15 +98,15 @@ def spans(length: int, size: int, around: int, unit: int) -> tuple[int, tuple[Sp
         return length, (Span(0, 0, length),)
     if size < (least := 2 * around + 2 * unit - 1):
         raise ValueError(f"window must be at least {least} px for these layers, got {size}: raise it")
-    found = _placed(length, widest, around, unit)
+    found = _place_spans(length, widest, around, unit)
     for width in range(2 * around + unit + (length - 2 * around - unit) % unit, widest, unit):
-        narrow = _placed(length, width, around, unit)
+        narrow = _place_spans(length, width, around, unit)
         if len(narrow) == len(found):
             return width, narrow
     return widest, found
 
 
-def _placed(length, width, around, unit) -> tuple[Span, ...]:
+def _place_spans(length, width, around, unit) -> tuple[Span, ...]:
     out, low = [], 0
     while low < length:
         start = min(max(low - around, 0), length - width)
@@ -133,15 +133,15 @@ def tiled(loss: Loss, *, size: int) -> Loss:
 @functools.cache
 def recomputed(loss: Loss) -> Loss:
     """The same loss whose targets keep the content's picture, of three channels, and make its maps again from it."""
-    return Loss(functools.partial(_kept, loss), functools.partial(_remade, loss), loss.terms)
+    return Loss(functools.partial(_prepare_picture, loss), functools.partial(_summarise_recomputing, loss), loss.terms)
 
 
-def _kept(loss, params, picture, regions, weights) -> Targets:
+def _prepare_picture(loss, params, picture, regions, weights) -> Targets:
     targets = loss.prepare(params, picture, regions, weights._replace(content={}))
     return targets._replace(spatial=targets.spatial._replace(content={PICTURE: jnp.asarray(picture)}))
 
 
-def _remade(loss, params, image, spatial, weights) -> Summary:
+def _summarise_recomputing(loss, params, image, spatial, weights) -> Summary:
     maps = {}
     if weights.content:
         targets = loss.prepare(params, spatial.content[PICTURE], (), weights._replace(style={}))
@@ -156,7 +156,7 @@ def _summarise(loss, size, params, image, spatial, weights) -> Summary:
     @jax.checkpoint
     def one(image, line):
         view = View(line, windows.shape, image.shape[:2])
-        return loss.summarise(params, view.cut(image, "image"), _seen(view, spatial, weights), weights)
+        return loss.summarise(params, view.cut(image, "image"), _window_targets(view, spatial, weights), weights)
 
     def add(total, line):
         return jax.tree.map(jnp.add, total, one(image, line)), None
@@ -166,18 +166,18 @@ def _summarise(loss, size, params, image, spatial, weights) -> Summary:
     return lax.scan(add, zero, table)[0]
 
 
-def _seen(view: View, spatial: Spatial, weights) -> Spatial:
+def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
     """A window's part of the targets; only the positions that it owns count."""
     known = spatial.guides
     content, style = known.content or {}, known.style or {}
 
     def regional(layer):  # [r, h', w']
         whole = style.get(layer)
-        mine = view.owned(layer)[None]
+        mine = view.owned_mask(layer)[None]
         return mine if whole is None else mine * jnp.moveaxis(view.cut(jnp.moveaxis(whole, 0, -1), layer), -1, 0)
 
     def flat(layer, whole):  # [h', w']
-        return view.owned(layer) if whole is None else view.owned(layer) * view.cut(whole, layer)
+        return view.owned_mask(layer) if whole is None else view.owned_mask(layer) * view.cut(whole, layer)
 
     guides = Guides(
         {layer: flat(layer, content.get(layer)) for layer in weights.content},
@@ -189,14 +189,14 @@ def _seen(view: View, spatial: Spatial, weights) -> Spatial:
 
 def _prepare(loss, size, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    guides = losses.guides(regions, picture.shape[:2], weights.style)
-    content = _maps(loss, size, params, picture, weights._replace(style={}))
+    guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
+    content = _content_by_windows(loss, size, params, picture, weights._replace(style={}))
     summarise = functools.partial(_summarise, loss, size)
-    measured = losses.blended(regions, lambda style: losses.summed(summarise, params, style, weights.style))
-    return Targets(Spatial(content, guides), measured)
+    style = losses.blend(regions, lambda style: losses.measure_by_summary(summarise, params, style, weights.style))
+    return Targets(Spatial(content, guides), style)
 
 
-def _maps(loss, size, params, picture, weights) -> dict[str, Array]:
+def _content_by_windows(loss, size, params, picture, weights) -> dict[str, Array]:
     """What the loss keeps of a content picture, window by window."""
     windows = grid(params, picture.shape[:2], size, weights.content)
 

@@ -131,7 +131,7 @@ def smaller(plan: Plan, load: Load) -> Plan:
 def candidates(load: Load) -> Iterator[Plan]:
     """Every plan that a picture allows."""
     yield from (Plan(again) for again in (0, *AGAIN))
-    smallest = tiles.smallest((*load.content, *load.style), convs=vgg19.shape_of(load.params)[1])
+    smallest = tiles.smallest_window((*load.content, *load.style), convs=vgg19.shape_of(load.params)[1])
     for size in sorted({*WINDOWS, smallest}):
         if smallest <= size < max(load.shape):
             yield Plan(window=size)

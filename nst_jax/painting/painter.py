@@ -349,7 +349,7 @@ def measure(prepare, params, content, regions, weights) -> Scene:
     """The targets of a content picture, and each style's moments by themselves."""
     styled, plain = weights._replace(content={}), weights._replace(style={})
     spatial = prepare(params, content, (), plain).spatial
-    spatial = spatial._replace(guides=losses.guides(regions, content.shape[:2], weights.style))
+    spatial = spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
 
     def moments(style):
         return prepare(params, content, (losses.Region((style._replace(weight=1.0),)),), styled).style
@@ -363,7 +363,7 @@ measured = programs.Program(measure, static_argnums=0)
 @jax.jit
 def mixed(styles, shares):
     """The moments that each region is painted after: {layer: [r, …]}."""
-    each = [losses.mixed(moments, of) for moments, of in zip(styles, shares, strict=True)]
+    each = [losses.mix(moments, of) for moments, of in zip(styles, shares, strict=True)]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 

@@ -199,7 +199,7 @@ class Known:
         weights = self.weights(stage, number)
         args = self.network(stage), content, (), weights._replace(style={})
         spatial = _part(self.seldom(stage).prepare, "spatial", *args)
-        return spatial._replace(guides=losses.guides(regions, content.shape[:2], weights.style))
+        return spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
 
     def _moments(self, stage, number, i, j):
         content, regions = self.at(stage, number)

@@ -82,7 +82,7 @@ def loop(args, size: int) -> timing.Result:
 def tiled(args, size: int) -> timing.Result:
     """Loss and gradient in windows against the whole picture's."""
     known = cases.case(size, args.weights)
-    smallest = tiles.smallest((*known.rest[2].content, *known.rest[2].style))
+    smallest = tiles.smallest_window((*known.rest[2].content, *known.rest[2].style))
     windows = [window for window in args.windows if smallest <= window < size]
     losses = {f"windows of {window}": tiles.tiled(known.loss, size=window) for window in windows} | {
         "whole": known.loss
