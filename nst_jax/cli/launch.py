@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from nst_jax.cli.flags import typed
+from nst_jax.cli.flags import as_flags, typed
 from nst_jax.orders.order import Refused
 from nst_jax.orders.values import count, seed
 
@@ -214,11 +214,11 @@ def _exit_code(work) -> int:
             _wait_for_others()
         return code
     except Refused as error:
-        print(f"nst-jax: {error}", file=sys.stderr)
+        print(f"nst-jax: {as_flags(str(error), refused=True)}", file=sys.stderr)
         return 2
     except (Exception, KeyboardInterrupt) as error:
         try:
-            return cli.failed(error)
+            return cli.report_failure(error)
         except Exception:
             traceback.print_exc()
             return 1
