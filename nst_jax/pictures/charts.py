@@ -22,7 +22,7 @@ LABELLED = 24  # pictures of a scatter plot at most that have a label: beyond, a
 
 
 def check_matplotlib() -> None:
-    """Raise now if there is no matplotlib, what drawing would raise after a long run."""
+    """Raise now what drawing would raise after a long run where matplotlib is missing."""
     with extras.required("plot"):
         import matplotlib.figure  # noqa: F401
 
@@ -44,7 +44,7 @@ def _pixels(figure) -> np.ndarray:
 
 
 def _style_axes(axes, title, *, sides):
-    """Axes without what nobody reads: no marks at ticks, lines at these sides only."""
+    """Give axes a title, tick labels without marks, and lines at these sides only."""
     axes.set_title(title, loc="left", fontsize=12, color=TEXT, pad=10)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", length=0, labelsize=8.5, labelcolor=QUIET)
@@ -112,7 +112,7 @@ def _colours(names):
 
 
 def _spread_labels(places) -> np.ndarray:
-    """Places in [0, 1] moved little, until each has room for a label; their order is kept."""
+    """Places in [0, 1], moved as little as gives each room for a label; their order is kept."""
     places = np.asarray(places, np.float64)
     order, count = np.argsort(places, kind="stable"), len(places)
     gap = min(LABEL, 1 / max(1, count - 1))
@@ -147,7 +147,7 @@ def _mark_sizes(axes, ladder, last):
 
 
 def _style_curves(axes, which):
-    """Axes of curves, a line across at these ticks: "major" or "both"."""
+    """Style the axes of curves, with a line across at these ticks: "major" or "both"."""
     with extras.required("plot"):
         from matplotlib.ticker import LogFormatter
     _style_axes(axes, "Loss of each term", sides=("bottom",))
@@ -189,7 +189,7 @@ def scatter(points: Sequence[Point], *, title: str = "") -> np.ndarray:
 
 
 def _style_scatter(axes, shown, title, left_out):
-    """Axes of a scatter plot, their limits with room for pictures."""
+    """Style the axes of a scatter plot, their limits with room for pictures."""
     with extras.required("plot"):
         from matplotlib.ticker import LogFormatter
     for i, limit in enumerate((axes.set_xlim, axes.set_ylim)):
@@ -208,7 +208,7 @@ def _style_scatter(axes, shown, title, left_out):
 
 
 def _place_pictures(axes, shown):
-    """Draw each picture beside its point, joined to it by a thin line, as few as can be on another."""
+    """Draw each picture beside its point, joined to it by a thin line, with as little overlap as there is room for."""
     with extras.required("plot"):
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
     box, labelled = axes.get_window_extent(), len(shown) <= LABELLED
@@ -236,11 +236,11 @@ def _write_label(axes, text, place):
 
 
 def push_apart(points: np.ndarray, sizes: np.ndarray, within: np.ndarray) -> np.ndarray:
-    """Middles of boxes near these points, off them and each other as far as there is room: [n, 2], [n, 2], [2, 2]."""
+    """Centres of boxes near these points, but off them and each other: points [n, 2], sizes [n, 2], bounds [2, 2]."""
     angle = 2.4 * np.arange(len(points))[:, None]  # the golden one: equal points go everywhere
     places = points + np.concatenate([np.cos(angle), np.sin(angle)], 1) * sizes * 0.1 + np.array([[0, 0.75]]) * sizes
     for step in range(STEPS):
-        push = 0.03 * (1 - step / STEPS) * (points - places)  # in the end nothing pulls them together
+        push = 0.03 * (1 - step / STEPS) * (points - places)  # the pull to the points ends at 0
         push += _overlap(places, places, (sizes[:, None] + sizes[None]) / 2)
         push += _overlap(places, points, np.broadcast_to(sizes[:, None] / 2 + 7, (len(points), len(points), 2)))
         places = np.clip(places + push, within[:1] + sizes / 2, within[1:] - sizes / 2)
@@ -248,7 +248,7 @@ def push_apart(points: np.ndarray, sizes: np.ndarray, within: np.ndarray) -> np.
 
 
 def _overlap(places, others, reach):
-    """Which way, and how far, each place is to go to be off the others: along the shorter side of what they share."""
+    """How far each box must move to be off the others: [n, 2], along the shorter side of each overlap."""
     off = places[:, None] - others[None]
     shared = reach - np.abs(off)
     touching = (shared > 0).all(-1) & (np.abs(off).sum(-1) > 0)

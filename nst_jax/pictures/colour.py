@@ -30,7 +30,7 @@ class ColourMode(NamedTuple):
 
 
 def _by_chunks(function, *pictures):
-    """A function of pixels over whole pictures, in the memory of one chunk: n × [h, w, 3] -> [h, w, 3]."""
+    """Apply a function of pixels to whole pictures, some rows at a time: n × [h, w, 3] -> [h, w, 3]."""
     pictures = [np.asarray(picture) for picture in pictures]
     height, width = pictures[0].shape[:2]
     rows, whole = max(1, _CHUNK // width), np.empty((height, width, 3), np.float32)
@@ -43,7 +43,7 @@ def _by_chunks(function, *pictures):
 
 
 def _power(covariance, exponent):
-    """A power of a symmetric matrix, singular ones made regular below what float32 holds: [3, 3] -> [3, 3]."""
+    """A power of a symmetric matrix, its eigenvalues at least what float32 resolves: [3, 3] -> [3, 3]."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.maximum(values, 1e-12) ** exponent @ vectors.T
 
@@ -93,7 +93,7 @@ def match_colours(image, target, *, how=sym):
 
 
 def _lightness_as_greys(lab, target):
-    """A picture's lightness, its mean and deviation made those of another's, as greys: two [h, w, 3] -> [h, w, 3]."""
+    """A picture's lightness with the mean and deviation of another's, as greys: Oklab [h, w, 3] twice -> sRGB."""
     (mean, spread), (goal, wanted) = (
         (x[..., 0].mean(dtype=np.float64), x[..., 0].std(dtype=np.float64)) for x in (lab, target)
     )
@@ -112,7 +112,7 @@ def match_lightness(content, styles):
 
 
 def with_content_colours(result, content):
-    """The lightness of a result, hue and chroma of the content: [h, w, 3], [h', w', 3] -> [h, w, 3]."""
+    """The lightness of a result with the hue and chroma of the content: [h, w, 3], [h', w', 3] -> [h, w, 3]."""
 
     def joined(painted, seen):
         return map_to_gamut(from_oklab(np.concatenate([to_oklab(painted)[..., :1], to_oklab(seen)[..., 1:]], -1)))

@@ -20,7 +20,7 @@ HEADERS = {"User-Agent": "nst-jax", "Accept-Encoding": "identity"}
 
 
 class CheckedConnection(http.client.HTTPSConnection):
-    """Speaks TLS with a host at addresses that were looked up, and checked, before: a second answer may differ."""
+    """TLS to a host at addresses that were looked up and checked before: a second look-up may answer otherwise."""
 
     def __init__(self, host, port, addresses, timeout):
         self.addresses, self.context = addresses, ssl.create_default_context()
@@ -43,7 +43,7 @@ class _Limits(NamedTuple):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet's own, not of this machine, its network or a disguise of these."""
+    """Whether an IP address is on the public internet, and not this machine's or its network's, however disguised."""
     known = ipaddress.ip_address(address)
     if isinstance(known, ipaddress.IPv6Address) and (known.ipv4_mapped or known.sixtofour or known.teredo):
         return False
@@ -61,9 +61,10 @@ def picture(
     allowed: Callable[[str], bool] = is_public,
     connection: Callable[..., http.client.HTTPConnection] = CheckedConnection,
 ) -> pathlib.Path:
-    """Download a picture into a folder, under the last part of its address; seconds of silence and in all are bounded.
+    """Download a picture into a folder, named after the last part of its address; bytes and seconds are limited.
 
-    No proxy is asked: it would look hosts up by itself, where `allowed` could not see the answer.
+    `timeout`: seconds of silence; `longest`: seconds in all. No proxy is used: it would look up hosts by itself, where
+    `allowed` could not see the answer.
     """
     path = pathlib.Path(folder) / file_name(url)
     try:

@@ -1,4 +1,4 @@
-"""EXIF: what of a photograph's block goes into a new picture, and what Pillow raises and warns of on the way."""
+"""EXIF: what of a photograph's block goes into a new picture, and Pillow's errors and warnings about broken ones."""
 
 import contextlib
 import struct
@@ -20,22 +20,23 @@ PILLOW_ERRORS = (
     EOFError,
     struct.error,
 )  # what Pillow raises about broken EXIF blocks and profiles
-_DESCRIBES = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)}  # EXIF, not layout
-_ONE = threading.RLock()
+# Tags that describe a photograph, and not how its file is laid out
+_DESCRIBES = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)}
+_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
 def without_warnings():
-    """Pillow without its warnings; they belong to the whole process: one thread at a time."""
-    with _ONE, warnings.catch_warnings():
+    """Silence Pillow's warnings in this block; filters of warnings are the whole process's, so one thread at a time."""
+    with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def clean(block, shape) -> bytes | None:
-    """An EXIF block (bytes or Pillow's) for a new picture: upright, of this (h, w), nothing embedded; None: broken.
+    """An EXIF block (bytes or Pillow's) for a new picture of this (h, w): upright, nothing embedded. None: broken.
 
-    Maker notes go too: they hold previews, and places that moving them makes wrong.
+    Maker notes are left out too: they hold previews, and offsets that moving them makes wrong.
     """
     with contextlib.suppress(*PILLOW_ERRORS), without_warnings():
         known = block if isinstance(block, Image.Exif) else _parsed(block)
@@ -49,7 +50,7 @@ def clean(block, shape) -> bytes | None:
         for tag, value in (kept | {274: 1}).items():
             new[tag] = value
         data = new.tobytes()
-        return data if kept and len(data) <= metadata.MOST else None
+        return data if kept and len(data) <= metadata.MAX_BYTES else None
     return None
 
 

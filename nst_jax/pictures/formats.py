@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
 _OTHER = {"B": "L", "L": "B", "N": {"little": "B", "big": "L"}[sys.byteorder]}  # the order that keeps the low byte
-_ROWS = 256  # in memory at once where a step needs wider numbers
+_ROWS = 256  # at a time, where a step needs wider numbers than the picture's
 
 
 def read_16_bits(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """An opened picture's [h, w, 3] uint16, upright and straight, and alpha; (None, None): not 16-bit RGB(A)."""
+    """An open picture's straight colours [h, w, 3] uint16, upright, and its alpha; (None, None): not 16-bit RGB(A)."""
     args = im.tile[0].args if im.format in ("PNG", "TIFF") and im.tile else ""
     family, _, order = (args if isinstance(args, str) else str(args[0])).partition(";16")
     planes = im.format == "TIFF" and im.tag_v2.get(284, 1) != 1
@@ -40,7 +40,7 @@ def read_16_bits(im, file) -> tuple[np.ndarray | None, np.ndarray | None]:
 
 
 def _read_one_byte(im, family, order):
-    """One byte of every number: [h, w, 3 or 4] uint8, upright."""
+    """One byte of every number, its high one in this order of bytes: [h, w, 3 or 4] uint8, upright."""
     mode = "RGB" if family == "RGB" else "RGBA"
     raw = f"{mode};16{order}"
     im._mode = mode
@@ -52,7 +52,7 @@ def _read_one_byte(im, family, order):
 
 
 def _divide_by_alpha(whole):
-    """Colour divided by the alpha that it was multiplied by."""
+    """Straight colours from those that were multiplied by their alpha, in place: [h, w, 4] uint16."""
     for block in np.array_split(whole, -(-len(whole) // _ROWS)):  # views
         alpha = np.maximum(block[..., 3:], 1)
         block[..., :3] = np.rint(np.minimum(block[..., :3] * (65535 / alpha), 65535))
@@ -60,7 +60,7 @@ def _divide_by_alpha(whole):
 
 
 def write_png(file, levels, *, profile=None, exif=None, text=None) -> None:
-    """[h, w, 3 or 4] uint16 as a PNG; `text`: the data of an iTXt chunk."""
+    """Write [h, w, 3 or 4] uint16 as a PNG; `text`: the data of an iTXt chunk."""
     h, w, channels = levels.shape
     kind = {3: 2, 4: 6}[channels]
     file.write(b"\x89PNG\r\n\x1a\n")
@@ -76,7 +76,7 @@ def write_png(file, levels, *, profile=None, exif=None, text=None) -> None:
 
 
 def _paeth_rows(levels, top):
-    """Rows from `top` on by PNG's fourth filter, Paeth's, as bytes."""
+    """Rows from `top` on, filtered by the fourth of PNG's filters, Paeth's, as bytes."""
     h, w, channels = levels.shape
     step, bottom = 2 * channels, min(h, top + _ROWS)
     rows = np.zeros((bottom - top + 1, (w + 1) * step), np.uint8)  # zeros above and to the left
@@ -100,7 +100,7 @@ def _write_chunk(file, name, data):
 
 
 def write_tiff(file, levels, tags) -> None:
-    """[h, w, 3 or 4] uint8 or uint16 as a deflated TIFF; `tags` {number: value, or {} of a directory} go with it."""
+    """Write [h, w, 3 or 4] uint8 or uint16 as a deflated TIFF; `tags`: {number: value, or {} of a directory}."""
     h, w, channels = levels.shape
     if levels.nbytes > 2**32 - 2**24:
         raise ValueError(f"TIFF must hold less than 4 GiB of pixels, got {levels.nbytes:,} bytes: save a PNG")
@@ -108,7 +108,9 @@ def write_tiff(file, levels, tags) -> None:
     sizes = tuple(map(len, strips))
     starts = tuple(int(end) - size for end, size in zip(np.cumsum(sizes), sizes, strict=True))
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    # TIFF 6.0: width, height, bits, deflate, RGB, channels, interleaved, differences of neighbours
     pixels = {256: w, 257: h, 258: (8 * levels.itemsize,) * channels, 259: 8, 262: 2, 277: channels, 284: 1, 317: 2}
+    # where each strip starts, its rows, its bytes; a fourth channel is straight alpha
     layout = {273: starts, 278: _ROWS, 279: sizes} | ({338: 2} if channels == 4 else {})
     directory.tagtype.update({273: 4, 279: 4, 700: 1, 34675: 7})
     for tag, value in (tags | pixels | layout).items():

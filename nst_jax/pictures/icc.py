@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from nst_jax.pictures import exif
 from nst_jax.pictures.colour_spaces import from_linear, to_linear
 
-_ROWS = 256  # in memory at once where a step needs wider numbers
+_ROWS = 256  # at a time, where a step needs wider numbers than the picture's
 _SRGB = ImageCms.createProfile("sRGB")
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _TO_D50 = np.array(
@@ -20,7 +20,7 @@ _TO_D50 = np.array(
 
 
 def to_srgb_8bit(im, profile):
-    """Pillow's RGB by the file's profile, 8 bits; one that is broken, or for another kind, is passed over."""
+    """Pillow's image in sRGB of 8 bits, by the file's profile; one that is broken, or for other colours, is ignored."""
     with contextlib.suppress(*exif.PILLOW_ERRORS):
         if im.mode == "LAB":
             source = ImageCms.createProfile("LAB")
@@ -34,7 +34,7 @@ def to_srgb_8bit(im, profile):
 
 
 def to_srgb(levels, profile) -> np.ndarray:
-    """[h, w] or [h, w, 3] uint16 -> [h, w, 3] float32 sRGB: curves and primaries exactly, tables as `_by_tables`."""
+    """[h, w] or [h, w, 3] uint16 -> [h, w, 3] float32 sRGB: exact for curves and primaries, `_by_tables` for tables."""
     grey, shaper = levels.ndim == 2, _curves_and_matrix(profile or b"")
     if shaper is None or not (grey or profile[16:20] == b"RGB "):
         image = np.divide(np.stack([levels] * 3, -1) if grey else levels, 65535, dtype=np.float32)
@@ -50,12 +50,12 @@ def to_srgb(levels, profile) -> np.ndarray:
 
 
 def is_usable(profile) -> bool:
-    """Whether `images.save` can convert a picture into this ICC profile: a whole one, of RGB, with a way in."""
+    """Whether `images.save` can convert a picture into this ICC profile: whole, for RGB, and invertible."""
     return from_srgb(np.full((1, 1, 3), 0.5, np.float32), profile) is not None
 
 
 def from_srgb(image, profile) -> np.ndarray | None:
-    """sRGB [h, w, 3] in [0, 1] -> the same colours by the profile's numbers; None: not `is_usable`."""
+    """sRGB [h, w, 3] in [0, 1] -> the same colours in the profile's numbers; None: not `is_usable`."""
     if not profile or profile[16:20] != b"RGB ":
         return None
     shaper = _curves_and_matrix(profile)
@@ -71,7 +71,7 @@ def from_srgb(image, profile) -> np.ndarray | None:
 
 
 def _by_tables(image, source, target):
-    """Through Pillow at 8 bits, and what rounding took is added again (right where the slope is 1); None: it can't."""
+    """Pillow's conversion of 8 bits, plus what rounding took (exact where the slope is 1); None: Pillow can't."""
     levels = np.rint(image * 255).astype(np.uint8)
     with contextlib.suppress(*exif.PILLOW_ERRORS):
         converted = np.asarray(_convert(Image.fromarray(levels), source, target), np.float32) / 255
@@ -80,13 +80,13 @@ def _by_tables(image, source, target):
 
 
 def _convert(im, source, target):
-    """Pillow's conversion between profiles, relative to white, black to black."""
+    """Pillow's conversion between profiles, relative to white, with black point compensation."""
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.profileToProfile(im, source, target, _INTENT, "RGB", flags=flags)
 
 
 def _open(profile):
-    """Pillow's profile of these bytes; None: broken."""
+    """These bytes as Pillow's profile; None: broken."""
     with contextlib.suppress(*exif.PILLOW_ERRORS):
         return ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return None
@@ -108,7 +108,7 @@ def _curves_and_matrix(profile):
             return (_tone_curve(found[b"kTRC"]),) * 3, np.eye(3)
         columns = [np.frombuffer(found[c + b"XYZ"], ">i4", 3, 8) / 65536 for c in (b"r", b"g", b"b")]
         matrix = np.linalg.solve(_TO_D50, np.stack(columns, -1))
-        np.linalg.inv(matrix)  # singular primaries go no way back
+        np.linalg.inv(matrix)  # raises for singular primaries: no way back
         return [_tone_curve(found[c + b"TRC"]) for c in (b"r", b"g", b"b")], matrix
     except (KeyError, ValueError, ArithmeticError, struct.error):  # LinAlgError is a ValueError
         return None
@@ -124,7 +124,7 @@ _PARAMETRIC = {
 
 
 def _tone_curve(tag):
-    """A tone curve at 65,536 equal steps, rising from 0 to 1; ValueError: another form, or none that can go back."""
+    """A tone curve at 65,536 equal steps, rising from 0 to 1; ValueError: of another form, or not invertible."""
     steps = np.linspace(0, 1, 65536)
     kind, form = struct.unpack(">4s4xH", tag[:10])
     if kind == b"curv":
@@ -139,7 +139,7 @@ def _tone_curve(tag):
         with np.errstate(all="ignore"):
             curve = np.where(steps >= d, np.maximum(a * steps + b, 0) ** g + e, c * steps + f)
     else:
-        raise ValueError(f"curve must be curv or para, got {kind!r}: pass the profile over")
+        raise ValueError(f"curve must be curv or para, got {kind!r}: ignore the profile")
     if not (np.isfinite(curve).all() and np.diff(curve).min() > -1e-4 and -0.1 < curve[0] < 0.5 < curve[-1] < 1.1):
-        raise ValueError("curve must rise from 0 to 1, got another: pass the profile over")
+        raise ValueError("curve must rise from 0 to 1, got another: ignore the profile")
     return np.maximum.accumulate(curve)  # formulas of 16 bits may fall a little where their parts meet

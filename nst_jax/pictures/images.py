@@ -149,7 +149,7 @@ def _read_alpha(im, mode):
 
 @contextlib.contextmanager
 def _limited_pillow(path, max_pixels):
-    """Pillow under our limit of pixels and without warnings, its many errors as ValueErrors of one line."""
+    """Use Pillow under our limit of pixels and without warnings, its many errors as ValueErrors of one line."""
     with exif.without_warnings():  # one reader at a time: the limit, too, belongs to the whole process
         kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels / 2  # it raises at twice that
         try:
@@ -186,7 +186,7 @@ def _formats_to_try(path):
 
 
 def _check_readable(path):
-    """Raise unless there is an ordinary file with something in it, in words instead of numbers."""
+    """Raise unless there is an ordinary file with something in it, in plain words."""
     if os.path.isdir(path):
         raise IsADirectoryError(f"picture must be a file, got the folder {_quoted(path)}: name one file in it")
     if not os.path.exists(path):

@@ -7,9 +7,9 @@ import numpy as np
 
 from nst_jax.pictures import images
 
-TOLERANCE = 0.02  # of a mask's aspect against its picture's
-APART = 0.03  # squared distance between colours that are two, in [0, 1]
-RARE = 0.05  # of two colours' pixels: what a third between them must have, or it is their soft edge
+TOLERANCE = 0.02  # relative difference between a mask's aspect and its picture's
+DISTINCT = 0.03  # least squared distance between two colours of a mask
+RARE = 0.05  # least share of two colours' pixels that one between them has; with fewer it is their soft edge
 
 
 def guide_from_grey(mask) -> np.ndarray:
@@ -30,7 +30,7 @@ def guides_from_colours(mask, count: int) -> np.ndarray:
     share = ((flat - colours[first]) * way).sum(1) / np.maximum(np.square(way).sum(1), 1e-12)
     share = np.clip(share, 0, 0.5)
     rest = np.square(flat - colours[first] - share[:, None] * way).sum(1)
-    if (rest > APART).mean() > 0.01:
+    if (rest > DISTINCT).mean() > 0.01:
         raise ValueError(_count_error(count, "more"))
     guides, each = np.zeros((count, len(flat)), np.float32), np.arange(len(flat))
     guides[first, each], guides[second, each] = 1 - share, share
@@ -41,10 +41,12 @@ def _main_colours(flat, count: int) -> np.ndarray:
     """The `count` commonest colours, each far from the others, by first appearance: [n, 3] -> [count, 3]."""
     levels = np.round(flat * 15).astype(int)
     _, index, number = np.unique(levels @ (1, 16, 256), return_index=True, return_counts=True)
-    found: dict[int, int] = {}  # a pixel of each colour: how many there are
+    found: dict[int, int] = {}  # index of a pixel of each colour: how many pixels have it
     for k in np.argsort(-number, kind="stable"):
         i, many = int(index[k]), int(number[k])
-        if all(np.square(flat[i] - flat[j]).sum() > APART for j in found) and not _is_soft_edge(flat, i, many, found):
+        if all(np.square(flat[i] - flat[j]).sum() > DISTINCT for j in found) and not _is_soft_edge(
+            flat, i, many, found
+        ):
             found[i] = many
         if len(found) == count:
             return flat[sorted(found)]
@@ -52,10 +54,10 @@ def _main_colours(flat, count: int) -> np.ndarray:
 
 
 def _is_soft_edge(flat, i, many, found) -> bool:
-    """Whether a colour is one of few pixels between two others, as at a soft edge."""
+    """Whether few pixels have a colour that lies between two others, as at a soft edge."""
     for a, b in itertools.combinations(found, 2):
         way, off = flat[b] - flat[a], flat[i] - flat[a]
-        between = np.square(off - way * np.clip(way @ off / (way @ way), 0, 1)).sum() < APART / 3
+        between = np.square(off - way * np.clip(way @ off / (way @ way), 0, 1)).sum() < DISTINCT / 3
         if between and many < RARE * min(found[a], found[b]):
             return True
     return False
@@ -83,16 +85,16 @@ def fit_to_picture(guide, shape: tuple[int, int], name: str) -> np.ndarray:
     return images.resize(guide, shape).clip(0, 1)
 
 
-def is_too_small(guide, deepest: int) -> bool:
-    """Whether a region, however faint, covers less than one position of the deepest layer, `deepest` pixels wide."""
+def is_too_small(guide, stride: int) -> bool:
+    """Whether a region, however faint, covers less than one position of the deepest layer, `stride` pixels wide."""
     most = float(np.max(guide))
-    return most <= 0 or float(np.sum(guide)) < most * deepest**2
+    return most <= 0 or float(np.sum(guide)) < most * stride**2
 
 
 def fill_transparent(image, alpha) -> np.ndarray:
-    """Straight colour with what is transparent replaced by colours from nearby, so that no matte shows at the edge.
+    """Straight colours, the transparent ones replaced by those from nearby, so that no matte shows at an edge.
 
-    Averages of ever larger surroundings, weighted by alpha: [h, w, 3], [h, w] -> [h, w, 3].
+    They are averages of ever larger surroundings, weighted by alpha: [h, w, 3], [h, w] -> [h, w, 3].
     """
     out, known = np.array(image, np.float32), alpha > np.maximum(0.02, 0.5 * _dilate(alpha))
     weight = np.where(known, alpha, 0).astype(np.float32)  # an edge's own pixels may have some of the matte

@@ -1,4 +1,7 @@
-"""A text of ours inside a picture's file: written as a PNG's chunk or an XMP packet, and read from either."""
+"""The text that we store inside a picture's file: a chunk of a PNG, an XMP packet in other kinds.
+
+From the standard library alone, so that a record is read without Pillow.
+"""
 
 import mmap
 import os
@@ -10,7 +13,7 @@ from xml.sax import saxutils
 
 from nst_jax.ground.choices import one_line
 
-MOST = 60_000  # bytes of a stored text or EXIF block: a JPEG's segment holds 65,533
+MAX_BYTES = 60_000  # of a stored text or an EXIF block: a JPEG's segment holds 65,533
 KEYWORD = b"nst_jax"
 NAMESPACE = "urn:nst-jax:1#"
 
@@ -20,29 +23,29 @@ _PACKET = (
     f'<rdf:Description rdf:about="" xmlns:nst="{NAMESPACE}"><nst:text>%s</nst:text></rdf:Description>'
     '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
-_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML cannot hold
-_REACH = 1_000_000  # bytes of a packet that another program wrote ours into
-_CHUNKS = 1_000_000  # of a PNG that are looked at
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML cannot hold
+_MAX_PACKET = 1_000_000  # bytes of a packet or chunk that is searched: other programs add their own to it
+_MAX_CHUNKS = 1_000_000  # of a PNG that are searched
 
 
 def xmp_packet(text) -> bytes:
     """The text as an XMP packet, for JPEG, WebP, AVIF and TIFF."""
-    if unfit := _UNFIT.search(text):
+    if unfit := _NOT_XML.search(text):
         raise ValueError(f"text to store must be printable, got {unfit[0]!r}: escape it, as json.dumps does")
     data = (_PACKET % saxutils.escape(text, {"\r": "&#13;"})).encode()
-    if len(data) > MOST:
-        raise ValueError(f"text to store must take at most {MOST:,} bytes, got {len(data):,}: store less")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"text to store must take at most {MAX_BYTES:,} bytes, got {len(data):,}: store less")
     return data
 
 
 def png_chunk(text) -> bytes:
     """The text as the data of a PNG's iTXt chunk, uncompressed."""
-    xmp_packet(text)  # the same texts everywhere
+    xmp_packet(text)  # raises: every kind of file takes the same texts
     return KEYWORD + bytes(5) + text.encode()
 
 
 def read(path) -> str | None:
-    """The text stored in a picture; None: none. Files come from strangers: sizes are bounded, a DTD refused."""
+    """The text stored in a picture, or None. Files come from strangers: sizes are bounded, document types refused."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"picture must be an existing file, got {os.fspath(path)!r}: check its name")
     try:
@@ -55,13 +58,13 @@ def read(path) -> str | None:
 
 
 def _in_chunks(file):
-    """The text of the first chunk of ours, in any of PNG's three ways of storing one."""
-    for _ in range(_CHUNKS):
+    """The text of our first chunk in a PNG, in any of its three ways of storing text."""
+    for _ in range(_MAX_CHUNKS):
         head = file.read(8)
         if len(head) < 8:
             return None
         length, kind = struct.unpack(">I4s", head)
-        if kind not in _TEXTS or length > _REACH:
+        if kind not in _TEXTS or length > _MAX_PACKET:
             file.seek(length + 4, os.SEEK_CUR)
             continue
         data = file.read(length + 4)
@@ -73,24 +76,24 @@ def _in_chunks(file):
 
 
 def _itxt(data):
-    """The text of an iTXt chunk: two bytes about compression, a language, a translated keyword, the text."""
+    """The text of an iTXt chunk, which holds two bytes about compression, a language, a translated keyword, a text."""
     flags, (_, _, text) = data[:2], data[2:].split(b"\0", 2)
     return _check_size(_inflate(text) if flags[:1] != b"\0" else text).decode()
 
 
 def _inflate(data):
-    """Unpacked, and no further than one byte too many."""
+    """Decompress a text, but no more than one byte beyond what we store."""
     unpacker = zlib.decompressobj()
-    text = unpacker.decompress(data, MOST + 1)
-    if len(text) <= MOST and not unpacker.eof:
+    text = unpacker.decompress(data, MAX_BYTES + 1)
+    if len(text) <= MAX_BYTES and not unpacker.eof:
         raise ValueError("cut short")
     return text
 
 
 def _check_size(text):
-    """The text, unless we cannot have stored it."""
-    if len(text) > MOST:
-        raise ValueError(f"more than {MOST:,} bytes")
+    """The same text; an error if it is longer than what we store."""
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES:,} bytes")
     return text
 
 
@@ -102,19 +105,19 @@ _TEXTS = {
 
 
 def _in_packets(file):
-    """The text in the first XMP packet of ours: packets stand in one piece in files of every kind."""
+    """The text in our first XMP packet: packets stand in one piece in files of every kind."""
     if not os.fstat(file.fileno()).st_size:
         return None
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(NAMESPACE.encode())
-        start = data.rfind(b"<x:xmpmeta", max(0, at - _REACH), max(0, at))
-        end = data.find(b"</x:xmpmeta>", at, at + _REACH) if start >= 0 else -1
+        start = data.rfind(b"<x:xmpmeta", max(0, at - _MAX_PACKET), max(0, at))
+        end = data.find(b"</x:xmpmeta>", at, at + _MAX_PACKET) if start >= 0 else -1
         found = data[start : end + len(b"</x:xmpmeta>")] if end >= 0 else None
     return None if found is None else _in_xml(found)
 
 
 def _in_xml(data):
-    """The text of our element or attribute in a packet."""
+    """The text of our element or attribute in an XMP packet."""
     name, depth, texts, parser = f"{NAMESPACE} text", [], [], expat.ParserCreate("utf-8", " ")
 
     def start(tag, attributes):
