@@ -20,7 +20,17 @@ ABOUT = {
     words.RUN: None,
 }
 FACE = ("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report")  # flags that are no field's
-VAGUE = ("memory", "weights", "network", "recipe", "colour", "mask", "seed", "init")  # words of sentences, too
+VAGUE = (
+    "memory",
+    "weights",
+    "network",
+    "recipe",
+    "colour",
+    "mask",
+    "seed",
+    "init",
+    "folder",
+)  # words of sentences, too
 
 
 def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
