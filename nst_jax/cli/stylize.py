@@ -127,7 +127,8 @@ def check_outputs(order: Order, outputs: Outputs, *, more=()) -> None:
     written = [outputs.path, outputs.log, *page.files(outputs.report), *more]
     if outputs.save_every and outputs.folder:
         total = order.ends.steps or recipe.steps(512)  # more sizes than a small picture has
-        written += [path for path in read if _would_be_stored(path, outputs, total)]
+        taken = [path for path in (*read, outputs.path, outputs.log) if path]
+        written += [path for path in taken if _would_be_stored(path, outputs, total)]
     workshop.check_apart([*read, order.machine.weights], written)
     if outputs.report:
         charts.check_matplotlib()
