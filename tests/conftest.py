@@ -71,6 +71,14 @@ def night() -> np.ndarray:
     return drawn(2, 36, 52)
 
 
+@pytest.fixture(scope="module")
+def quick_compiler():
+    """For programs that run for a moment only: compiling them well would take longer than they do."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def compilations():
     """A list that grows by one with each program that XLA compiles."""

@@ -58,14 +58,7 @@ NAMES = [
 FIRSTS = tuple(f"relu{block}_1" for block in range(1, 6))
 ALL = tuple(vgg19.layers_of())
 each_name = pytest.mark.parametrize("name", NAMES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compiler():
-    """These programs run for a moment only: compiling them well would take longer than they do."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 @pytest.fixture(scope="module")
