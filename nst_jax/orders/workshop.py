@@ -230,8 +230,9 @@ def drive(
             seconds = (time.perf_counter() - begun) / count if compiled else seconds
             fixed = any(run.done % n == 0 for n in every) or run.step == run.now.steps or controls.stop.is_set()
             if fixed or time.perf_counter() - shown > LIVELY:
-                yield run, [frame._replace(fixed=fixed) for frame in painter.look(run)]
-                controls.running = True
+                frames = [frame._replace(fixed=fixed) for frame in painter.look(run)]
+                controls.running = True  # before the watchers see them: a stop meanwhile lets them finish
+                yield run, frames
                 shown = time.perf_counter()
             ahead(run)
 
