@@ -51,8 +51,8 @@ def run(args):
             batch.paint()
         except KeyboardInterrupt as error:
             return _end(batch, error)
-    if stopped.number:
-        return _end(batch, progress.Terminated() if stopped.code == 143 else KeyboardInterrupt())
+    if stopped.error:
+        return _end(batch, stopped.error)
     print(f"{_finish(batch)}, {time.perf_counter() - begun:.0f} s")
     return 1 if batch.bad() else 0
 

@@ -174,7 +174,7 @@ def as_flags(text: str, *, refused: bool = False) -> str:
     head, colon, remedy = text.rpartition(": ")
     if not colon:
         head, remedy = text, ""
-    first = head.split(" ")[0]
+    first = head.split(" ")[0].rstrip(":")
     if first in NAMES and first != "weights" and (refused or first not in VAGUE):
         head = f"--{head}"
     if refused:

@@ -207,11 +207,12 @@ def finish(work) -> NoReturn:
 def _exit_code(work) -> int:
     """What a command's work comes to, its errors said."""
     from nst_jax import cli
+    from nst_jax.painting import devices
 
     try:
         code = work() or 0
         if code == 0:
-            _wait_for_others()
+            devices.leave_processes()
         return code
     except Refused as error:
         print(f"nst-jax: {as_flags(str(error), refused=True)}", file=sys.stderr)
@@ -222,13 +223,6 @@ def _exit_code(work) -> int:
         except Exception:
             traceback.print_exc()
             return 1
-
-
-def _wait_for_others():
-    """Leave the others in peace: each waits here until all are done."""
-    import jax
-
-    jax.distributed.shutdown()
 
 
 def _end_with_parent(pipe):

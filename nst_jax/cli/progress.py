@@ -127,9 +127,9 @@ class Signals:
     number = 0
 
     @property
-    def code(self) -> int:
-        """The exit code that says so."""
-        return 128 + self.number if self.number else 0
+    def error(self) -> KeyboardInterrupt | None:
+        """What it would have raised."""
+        return None if not self.number else Terminated() if self.number == signal.SIGTERM else KeyboardInterrupt()
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def stopping(controls) -> Iterator[Signals]:
             controls.stop.set()
             return
         found.number = number
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise found.error or KeyboardInterrupt
 
     old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -82,8 +82,7 @@ def follow(item, machine, outputs: Outputs, begun: float) -> int:
     with progress.stopping(controls) as stopped:
         result = workshop.carry_out(item, machine, controls=controls)
         result.save(outputs.path)
-    if result.error or stopped.number:
-        error = result.error or (progress.Terminated() if stopped.code == 143 else KeyboardInterrupt())
+    if error := result.error or stopped.error:
         return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0

@@ -5,6 +5,7 @@ nst-jax sweep town.jpg night.jpg -o sweep --content-weight 1,4,16 --tv-weight li
 nst-jax sweep town.jpg night.jpg wave.jpg -o sweep --each-style --strength .3,.5,.8
 """
 
+import contextlib
 import os
 import pathlib
 import time
@@ -75,20 +76,14 @@ def _paint(args, order, given, begun) -> int:
 
 def _follow(args, sweep, begun) -> int:
     from nst_jax.orders import sweeps, workshop
-    from nst_jax.orders.watchers import Log, Start
 
-    whole, bad, error, controls = 0, 0, None, workshop.Controls()
-    first, total = sweep.items[0], sweep.items[0].record.total
-    log = Log(args.log, clock=time.perf_counter) if args.log else None
-    if log:
-        pairs = zip(sweep.points, sweep.items, strict=True)
-        items = [item._replace(watchers=(*item.watchers, log.of_picture(point.name))) for point, item in pairs]
-        sweep = sweep._replace(items=items)
-    with progress.showing(len(sweep.items) * total) as show, progress.stopping(controls) as stopped:
-        if log:
-            log.begin(Start(first.task, first.record))
+    whole, bad, controls = 0, 0, workshop.Controls()
+    total = sweep.items[0].record.total
+    steps = len(sweep.items) * total
+    with _logged(args.log, sweep) as sweep, progress.showing(steps) as show, progress.stopping(controls) as stopped:
+        error = None
         try:
-            found = sweeps.paint(sweep, args.output, controls=controls, progress=show)
+            found = sweeps.paint(sweep, args.output, controls=controls, progress=show, said=progress.say)
             for point, result in found:
                 whole += result.record.steps == total
                 if isinstance(result.error, workshop.Diverged):
@@ -96,15 +91,28 @@ def _follow(args, sweep, begun) -> int:
                     progress.say(f"nst-jax: {point.name}: {flags.as_flags(str(result.error))}")
         except (KeyboardInterrupt, Exception) as stop:
             error = stop
-        finally:
-            if log:
-                log.end(None)
-    if stopped.number and not error:
-        error = progress.Terminated() if stopped.code == 143 else KeyboardInterrupt()
-    if error:
+    if error := error or stopped.error:
         return report_failure(error, more=f"; {whole} of {len(sweep.items)} pictures are whole in {args.output}")
     print(f"{args.output}: {whole} pictures painted, {time.perf_counter() - begun:.0f} s")
     return 1 if bad else 0
+
+
+@contextlib.contextmanager
+def _logged(path, sweep):
+    """A sweep whose pictures write into one log, if there is one."""
+    from nst_jax.orders.watchers import Log, Start
+
+    if not path:
+        yield sweep
+        return
+    log, first = Log(path, clock=time.perf_counter), sweep.items[0]
+    log.begin(Start(first.task, first.record))
+    pairs = zip(sweep.points, sweep.items, strict=True)
+    items = [item._replace(watchers=(*item.watchers, log.of_picture(point.name))) for point, item in pairs]
+    try:
+        yield sweep._replace(items=items)
+    finally:
+        log.end(None)
 
 
 def _accompany(sweep) -> int:

@@ -138,7 +138,8 @@ def recomputed(loss: Loss) -> Loss:
 
 def _prepare_picture(loss, params, picture, regions, weights) -> Targets:
     targets = loss.prepare(params, picture, regions, weights._replace(content={}))
-    return targets._replace(spatial=targets.spatial._replace(content={PICTURE: jnp.asarray(picture)}))
+    kept = {PICTURE: jnp.asarray(picture)} if weights.content else {}
+    return targets._replace(spatial=targets.spatial._replace(content=kept))
 
 
 def _summarise_recomputing(loss, params, image, spatial, weights) -> Summary:

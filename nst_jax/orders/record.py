@@ -26,7 +26,7 @@ ROOM = 4_000  # bytes of what is known only after a run: its final terms
 VALUE = 2_000  # characters of a field's value
 DEEPEST = 5  # how deep a record's values are nested
 MOST = {"steps": 1_000_000, "memory": 1_000, "linesearch_steps": 1_000}  # what a stranger's record may ask for
-PLAN = {"again": int, "window": int, "recomputed": bool, "direct": bool}
+PLAN = {"again": int, "window": int, "recomputed": bool, "direct": bool}  # as `painting.memory` has it
 INPUTS = ("content", "style", "mask", "style-mask", "strength-map", "init", "palette")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 
@@ -193,7 +193,9 @@ def _is_stage(stage) -> bool:
     if not isinstance(stage, dict) or not {"size", "steps"} <= stage.keys() <= {"size", "steps", "network", "plan"}:
         return False
     size, plan = stage["size"], stage.get("plan", {})
-    sound = isinstance(plan, dict) and all(type(value) is PLAN.get(key) for key, value in plan.items())
+    sound = isinstance(plan, dict) and all(
+        type(value) is PLAN.get(key) and 0 <= value < 2**53 for key, value in plan.items()
+    )
     counts = isinstance(size, list) and len(size) == 2 and all(map(_is_count, size)) and _is_count(stage["steps"])
     return counts and sound and isinstance(stage.get("network", ""), str)
 
@@ -301,4 +303,5 @@ def _asked(record):
         words.write(words.replace(Order(), {**record.order, "colour": "style"})),
         record.order.get("colour", "style"),
     )
-    return *plain, record.versions["nst_jax"], record.network.get("sha256"), digests
+    same = record.versions.get("nst_jax"), record.network.get("sha256"), read_turns(record.turns)
+    return *plain, *same, digests

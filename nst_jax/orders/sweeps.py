@@ -19,6 +19,7 @@ from nst_jax.orders.workshop import Controls, Result
 from nst_jax.painting import job as jobs
 from nst_jax.painting import vmapped
 from nst_jax.painting.memory import Machine
+from nst_jax.painting.painter import Frame
 
 # What may vary, from the slowest to the fastest: the last but one goes down a sheet, the last goes across
 AXES = ("content", "style", "init", "seed", "content_weight", "tv_weight", "strength", "style_weight")
@@ -118,7 +119,12 @@ def item(task: compose.Task, chunk: int, machine: Machine, watchers: Sequence[Wa
 
 
 def paint(
-    sweep: Sweep, folder, *, controls: Controls, progress: Callable = lambda done, frame: None
+    sweep: Sweep,
+    folder,
+    *,
+    controls: Controls,
+    progress: Callable[[int, Frame], None] = lambda done, frame: None,
+    said: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
     rows: dict[int, tables.Row] = {}
@@ -140,7 +146,8 @@ def paint(
                 for i, name in enumerate(sweep.points[0].own)
             }
             titled = {name.replace("_", " "): values for name, values in axes.items()}
-            tables.write_sweep(folder, titled, rows, len(sweep.points))
+            if why := tables.write_sweep(folder, titled, rows, len(sweep.points)):
+                said(f"plot:     left out: {why}")
 
 
 def _cells(point, result, judged) -> dict[str, Any]:

@@ -159,7 +159,8 @@ def parse(field: Field, text: str) -> Any:
     try:
         return field.parse(text)
     except ValueError as error:
-        raise ValueError(f"{field.name} {error}") from None
+        text = str(error).removeprefix(f"{field.name} ")  # some name themselves, some a part of theirs
+        raise ValueError(f"{field.name}{' ' if text.startswith('must ') else ': '}{text}") from None
 
 
 def replace(known: Order, texts: Mapping[str, str | list[str]]) -> Order:

@@ -49,6 +49,11 @@ def join_processes(
         raise ValueError(f"processes must be told of each other where nothing is found, got {got}") from None
 
 
+def leave_processes() -> None:
+    """Leave the others in peace: each waits here until all are done."""
+    jax.distributed.shutdown()
+
+
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and says how it goes."""
     return jax.process_index() == 0

@@ -6,7 +6,7 @@ A store grows in order, and knows how far it is: after a kill it goes on where i
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -113,13 +113,14 @@ def scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[int], np.
     if not file.exists():
         batches = [np.stack([crop(i + j) for j in range(CHUNK)]) for i in range(0, MEASURED, CHUNK)]
         maps = [jax.device_get(asked(params, batch)) for batch in batches]
-        found = {"variance relu1_1": np.concatenate([first(params, b) for b in batches]).var((0, 1, 2)).mean()}
+        ranges: dict[str, Any] = {}  # arrays; Any, since to a checker `savez` may get each name as `allow_pickle` too
+        ranges["variance relu1_1"] = np.concatenate([first(params, b) for b in batches]).var((0, 1, 2)).mean()
         for tap in taps(params):
             flat = np.concatenate([m[tap].reshape(-1, m[tap].shape[-1]) for m in maps])
-            found[f"top {tap}"] = np.maximum(1.5 * flat.max(0), 1e-2 * flat.max())
-            found[f"variance {tap}"] = flat.var(0).mean()
+            ranges[f"top {tap}"] = np.maximum(1.5 * flat.max(0), 1e-2 * flat.max())
+            ranges[f"variance {tap}"] = flat.var(0).mean()
         partial = file.with_suffix(".partial.npz")
-        np.savez(partial, **found)
+        np.savez(partial, **ranges)
         partial.rename(file)
     with np.load(file) as found:
         top = {tap: found[f"top {tap}"] for tap in taps(params)}
