@@ -45,9 +45,38 @@ ALLOWED = {
 PLAIN = ("jax", "numpy", "rich", "h5py", "PIL", "optax", "flax", "matplotlib")
 
 # Options that may be given by position: with None or no other meaning, they are the function's one subject
-POSITIONAL: dict[str, str] = {}
+POSITIONAL: dict[str, str] = {
+    "cli/__init__.py:main": "the convention for a command's entry point",
+    "cli/flags.py:outputs": "what a recipe stores is data like the flags",
+    "network/files.py:activations": "the one path, or none",
+    "network/files.py:find": "the one path, or none",
+    "network/files.py:info": "the one path, or none",
+    "network/files.py:read": "the one path, or none",
+    "network/layers.py:layers_of": "the network's shape is its one subject",
+    "network/vgg19.py:load": "the one path, or none",
+    "objective/distances.py:errors": "the guide is data like the maps, and regularly given",
+    "objective/distances.py:moments": "the guide is data like the map, and regularly given",
+    "objective/losses.py:loss": "the network is the loss's subject; distances are its options",
+    "objective/losses.py:under_guides": "the strength map is data like the guides",
+    "orders/compose.py:preview_of": "the distance asked for is data like the recipe",
+    "orders/compose.py:read": "pictures that are kept are data like those that are read",
+    "orders/order.py:check_only_colours": "what else was asked for is data like the order",
+    "orders/order.py:files": "the recipe's start is data like the order's",
+    "painting/devices.py:describe": "the mesh is the one subject, or none",
+    "painting/job.py:stages": "the machine is data like the job",
+    "painting/job.py:weights": "a turn is data like the shape",
+    "painting/painter.py:begin": "stages are data like the subject",
+    "painting/painter.py:weights": "a turn is data like the stage",
+    "painting/transfer.py:adam": "the learning rate, as in every optimiser library",
+    "painting/transfer.py:keras_adam": "the learning rate, as in every optimiser library",
+    "painting/transfer.py:sgd": "the learning rate, as in every optimiser library",
+    "painting/vmapped.py:weights": "a turn is data like the job's number",
+    "pictures/samples/sheet.py:disc": "how much of a stencil: a drawing's third coordinate",
+    "pictures/samples/sheet.py:line": "how much of a stencil: a drawing's third coordinate",
+    "pictures/samples/sheet.py:polygon": "how much of a stencil: a drawing's third coordinate",
+}
 LONGEST = 30  # lines of code of a function, its docstring left out
-INTERFACES = {"fetch.py:redirect_request": "overrides a method of urllib"}
+INTERFACES = {"network/fetch.py:redirect_request": "overrides a method of urllib"}
 
 
 class Function(NamedTuple):
