@@ -68,21 +68,23 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int
     if not launch.is_first():
         workshop.carry_out(item, machine)
         return 0
-    plans = ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
+    item = item._replace(watchers=tuple(watchers(outputs)))
     notes = [*item.task.notes, *([f"changed:  {followed.why}"] if followed.why else [])]
-    progress.say_head(item.record, notes, plans)
-    return follow(item._replace(watchers=tuple(watchers(outputs))), machine, outputs, begun)
+    return follow(item, machine, outputs, notes, begun)
 
 
-def follow(item, machine, outputs: Outputs, begun: float) -> int:
-    """Paint what is ready, and write the picture, whatever ended it."""
-    from nst_jax.orders import workshop
+def follow(item, machine, outputs: Outputs, notes, begun: float) -> int:
+    """Say what is ready, paint it, and write the picture, whatever ended it."""
+    from nst_jax.orders import prepare, workshop
 
     controls = workshop.Controls()
+    plans = ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
     with progress.stopping(controls) as stopped:
+        progress.say_head(item.record, notes, plans)
         result = workshop.carry_out(item, machine, controls=controls)
         result.save(outputs.path)
-    if error := result.error or stopped.error:
+    if result.error or stopped.number:
+        error = result.error or (progress.Terminated() if stopped.code == 143 else KeyboardInterrupt())
         return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0
