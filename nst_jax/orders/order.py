@@ -172,19 +172,25 @@ PAINTS = (
 
 
 def check(order: Order) -> None:
-    """Raise if fields that are good one by one do not go together."""
-    pictures, blend = order.pictures, order.blend
-    _check_counts(order, len(pictures.style))
-    if pictures.mask and blend.style_mix:
-        raise Refused("style-mix must not go with mask, got both: mask-weights says how much")
-    if blend.mask_weights and not pictures.mask:
-        raise Refused("mask-weights must go with mask, got no masks: add mask FILE")
-    if blend.style_mix == "ramp" and len(pictures.style) == 1:
-        raise Refused("style-mix ramp must have several styles, got 1: name another STYLE")
+    """Raise if fields that are good one by one do not go together; about styles only where the order names them."""
     if sum(map(bool, (order.machine.weights, order.machine.network, order.machine.preview))) > 1:
         raise Refused("network must be named once, got several of network, weights and preview: leave all but one")
     if order.only_colours:
         check_only_colours(order)
+    if order.pictures.style:
+        _check_styles(order, len(order.pictures.style))
+
+
+def _check_styles(order, count):
+    """Raise if what is said of styles and masks does not go together."""
+    pictures, blend = order.pictures, order.blend
+    _check_counts(order, count)
+    if pictures.mask and blend.style_mix:
+        raise Refused("style-mix must not go with mask, got both: mask-weights says how much")
+    if blend.mask_weights and not pictures.mask:
+        raise Refused("mask-weights must go with mask, got no masks: add mask FILE")
+    if blend.style_mix == "ramp" and count == 1:
+        raise Refused("style-mix ramp must have several styles, got 1: name another STYLE")
 
 
 def check_only_colours(order: Order, more: tuple[str, ...] = ()) -> None:
