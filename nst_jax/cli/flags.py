@@ -170,7 +170,7 @@ FIELD = re.compile(rf"(?<![\w\-'./])({'|'.join(NAMES)})(?![\w\-'/])")
 
 
 def as_flags(text: str, *, refused: bool = False) -> str:
-    """A message with dashes before the fields that it is about, and those that its remedy names."""
+    """A message with dashes before the fields that it is about, and those that its remedy names; all where refused."""
     head, colon, remedy = text.rpartition(": ")
     if not colon:
         head, remedy = text, ""
@@ -179,12 +179,14 @@ def as_flags(text: str, *, refused: bool = False) -> str:
         head = f"--{head}"
     if refused:
         before, got, after = head.partition(" must ")
-        head = before + got + FIELD.sub(_dashed, after)
+        head = before + got + FIELD.sub(r"--\1", after)
     return head + colon + FIELD.sub(_dashed, remedy)
 
 
 def _dashed(found) -> str:
-    return found[0] if found[0] in VAGUE and found[0] != "mask" else f"--{found[0]}"
+    """A name in a remedy, with its dashes if it is a flag's there: `leave weights`, but not `choose a recipe`."""
+    told = found.string[: found.start()].endswith(("add ", "leave ", "raise ", "lower "))
+    return f"--{found[0]}" if told or found[0] not in VAGUE else found[0]
 
 
 @contextlib.contextmanager
