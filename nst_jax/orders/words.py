@@ -206,7 +206,8 @@ def make(content: str, *style: str, **fields: Any) -> Order:
         field = TABLE.get(name.replace("_", "-"))
         if field is None:
             raise ValueError(f"order must have fields of docs/settings.md, got {name!r}{_hint(name)}")
-        known = replace(known, {field.name: _words(field, value)})
+        if value is not None:  # None is as the recipe, or an order, has it anyway
+            known = replace(known, {field.name: _words(field, value)})
     order.check(known)
     return known
 
