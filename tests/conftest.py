@@ -31,6 +31,13 @@ def drawn(seed: int, h: int, w: int) -> np.ndarray:
     return np.clip(picture, 0, 1).astype(np.float32)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_a_module():
+    """Compiled programs go when their module's tests are done: kept, those of a whole suite take gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def narrow() -> vgg19.Params:
     """A network of VGG19's shape, four to eight channels wide, with biases that are not zero."""

@@ -271,7 +271,8 @@ def run(texts, folder):
 
 def test_the_readmes_examples_run(tmp_path, monkeypatch):
     get = recipes.get  # whole recipes take minutes
-    monkeypatch.setattr(recipes, "get", lambda name: get(name)._replace(schedule=recipes.once(2)))
+    quick = {"schedule": recipes.once(2), "style_distance": "gram"}  # another distance takes long to compile
+    monkeypatch.setattr(recipes, "get", lambda name: get(name)._replace(**quick))
     monkeypatch.chdir(tmp_path)
     run(blocks(), tmp_path)
 
