@@ -28,9 +28,17 @@ COMMANDS = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line; argparse's own puts all flags before it."""
+
+    def error(self, message):
+        """End with the message and exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all sub-commands, each described by its module's docstring."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="nst-jax", description="Paint a photograph after a painting (neural style transfer).", allow_abbrev=False
     )
     top.add_argument("--version", action="version", version=f"nst-jax {__version__}")
