@@ -10,7 +10,7 @@ from nst_jax import recipes
 from nst_jax.orders import compose, words
 from nst_jax.orders import record as records
 from nst_jax.orders.compose import Task
-from nst_jax.orders.order import Order
+from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.record import Record
 from nst_jax.orders.watchers import Watcher
 from nst_jax.painting import budget, devices, memory
@@ -87,6 +87,8 @@ def follow(task: Task, record: Record, machine: Machine) -> Followed:
     """The stages of a task as its record has them, if they are known and this machine can hold them."""
     mine = jobs.stages(task.params, task.job, machine)
     theirs = stages_of(record) if all("plan" in row for row in record.stages) else ()
+    if theirs == mine:
+        return Followed(mine)
     if [stage._replace(plan=Plan()) for stage in theirs] != [stage._replace(plan=Plan()) for stage in mine]:
         return Followed(mine)
     for stage in theirs:
@@ -102,6 +104,9 @@ def machine_of(order: Order, *, runs: int = 1, height: int | None = None, spread
     """What an order's run may use of this machine; spread over its devices as the order says, or as they fit."""
     asked = order.machine
     dtype = None if asked.precision == "float32" else asked.precision
+    if runs < (data := (asked.mesh or {}).get("data", 1)):
+        got = f"got data={data}: write space={data * (asked.mesh or {}).get('space', 1)}"
+        raise Refused(f"mesh must not spread more runs than there are, {runs}, {got}")
     mesh = None
     if spread and (asked.mesh or len(jax.devices()) > 1):
         mesh = devices.make_mesh(**asked.mesh) if asked.mesh else devices.mesh_for(runs=runs, height=height)

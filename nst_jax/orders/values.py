@@ -10,6 +10,8 @@ from nst_jax import recipes
 from nst_jax.network import layers as network_layers
 from nst_jax.recipes import names
 
+MOST = {int: 10**15, float: 1e30}  # far enough from what floats hold to be multiplied by other numbers
+
 
 def _number(text: str, kind, accept, expected: str):
     try:
@@ -18,6 +20,8 @@ def _number(text: str, kind, accept, expected: str):
         value = None
     if value is None or not accept(value):
         raise ValueError(f"must be {expected}, got {text!r}")
+    if value > MOST[kind]:
+        raise ValueError(f"must be at most {MOST[kind]:.0e}, got {text!r}")
     return value
 
 
