@@ -138,6 +138,41 @@ def test_value_and_gradient_are_the_whole_images(narrow, pictures, where, style,
         np.testing.assert_array_equal(made.spatial.content["input"], pictures[0])
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda loss: loss,
+        lambda loss: tiles.tiled(loss, size=96),
+        tiles.recomputed,
+        lambda loss: tiles.tiled(tiles.recomputed(loss), size=96),
+    ],
+    ids=["plain", "tiled", "recomputed", "both"],
+)
+def test_the_content_and_each_style_may_be_prepared_by_themselves_and_mixed(narrow, wrap):
+    """The content beside no regions, a style beside any picture; for one style the same bits as both at once."""
+    content, style, other = (jnp.asarray(conftest.drawn(seed, 130, 101)) for seed in (1, 2, 3))
+    weights = Weights({"relu3_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
+    prepare = jax.jit(wrap(losses.loss()).prepare)
+    both = prepare(narrow, content, losses.everywhere(style), weights)
+    spatial = prepare(narrow, content, (), weights)
+    nowhere = jnp.zeros((1, 1, 3)), weights._replace(content={})
+    moments, others = (prepare(narrow, nowhere[0], losses.everywhere(x), nowhere[1]) for x in (style, other))
+    assert spatial.style == moments.spatial.content == {}
+    assert moments.spatial.guides == losses.Guides()
+    mix = jax.jit(losses.mix)
+    apart = losses.Targets(spatial.spatial, mix([moments.style], [3.0]))
+    assert jax.tree.structure(apart) == jax.tree.structure(both)
+    for a, b in zip(jax.tree.leaves(apart), jax.tree.leaves(both), strict=True):
+        if jax.default_backend() == "cpu":
+            np.testing.assert_array_equal(a, b)
+        assert relative(a, b) < 1e-6
+    region = Region((Style(style, 3.0), Style(other, 1.0)))
+    expected = prepare(narrow, content, (region,), weights).style
+    found = mix([moments.style, others.style], [3.0, 1.0])
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert relative(a, b) < 1e-6
+
+
 ODD = [(350, 333), (512, 20), (256, 301), (333, 300)]
 
 
