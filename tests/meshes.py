@@ -20,13 +20,11 @@ import numpy as np
 from conftest import drawn, network
 
 from nst_jax import recipes
-from nst_jax.cli import devices
+from nst_jax.cli import launch
 from nst_jax.network import vgg19
 from nst_jax.objective import losses, sharded, tiles
-from nst_jax.painting import devices as mesh
-from nst_jax.painting import memory as plans
-from nst_jax.painting import painter as paint
-from nst_jax.painting import transfer
+from nst_jax.painting import devices, memory, painter, transfer
+from nst_jax.painting.job import Job
 
 HEIGHTS = 128, 117  # eight shares of rows that pooling halves, and none
 WIDTH, CHANNELS = 48, 8
@@ -34,12 +32,12 @@ WIDTH, CHANNELS = 48, 8
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("work", choices=("eight", "shared", "beating"))
+    parser.add_argument("work", choices=("eight", "shared", "heartbeat"))
     parser.add_argument("out")
     parser.add_argument("--steps", type=int, default=3)
-    devices.arguments(parser)
+    launch.arguments(parser)
     args = parser.parse_args()
-    return devices.run(args, {"eight": eight, "shared": shared, "beating": beating}[args.work])
+    return launch.run(args, {"eight": eight, "shared": shared, "heartbeat": heartbeat}[args.work])
 
 
 # Two processes
@@ -48,7 +46,7 @@ def main():
 def shared(args):
     """A sweep over `data` and a picture over `space`, the same in every process; the first one writes."""
     found = {"sweep": sweep(args.steps), "picture": picture(args.steps)}
-    if mesh.is_first_process():
+    if devices.is_first_process():
         np.savez(args.out, **found)
     return 0
 
@@ -65,7 +63,7 @@ def scene(height, *, halves=False):
     return network((CHANNELS, 5, 6), (1, 1, 1)), content, regions, weights
 
 
-def painter(loss, *, optimizer="adam"):
+def make_solver(loss, *, optimizer="adam"):
     return transfer.clamped(transfer.solver(losses.objective(loss), transfer.OPTIMIZERS[optimizer]()))
 
 
@@ -79,34 +77,34 @@ def several(weights):
 def sweep(steps):
     """Eight runs of eight style weights, spread over all devices: [8, h, w, 3]."""
     params, content, regions, weights = scene(48)
-    loss, where = losses.loss(), mesh.make_mesh(data=len(jax.devices()))
+    loss, mesh = losses.loss(), devices.make_mesh(data=len(jax.devices()))
     targets = jax.jit(loss.prepare)(params, content, regions, weights)
     weights, axes = several(weights)
-    solver = painter(loss)
-    step = mesh.map_over(solver.step, (0, None, None, axes), where)
-    states = mesh.place(jax.vmap(solver.init)(jnp.stack([content] * 8)), where, batched=True)
+    solver = make_solver(loss)
+    step = devices.map_over(solver.step, (0, None, None, axes), mesh)
+    states = devices.place(jax.vmap(solver.init)(jnp.stack([content] * 8)), mesh, batched=True)
     *_, (_, states, _) = transfer.frames(step, states, params, targets, weights, num_steps=steps, every=steps)
-    return mesh.collect(states.image, where)
+    return devices.collect(states.image, mesh)
 
 
 def picture(steps):
     """One picture, its rows spread over all devices: [h, w, 3]; a line for each step."""
     params, content, regions, weights = scene(83, halves=True)
-    where = mesh.make_mesh(space=len(jax.devices()))
-    loss = sharded.sharded(losses.loss(), where)
+    mesh = devices.make_mesh(space=len(jax.devices()))
+    loss = sharded.sharded(losses.loss(), mesh)
     targets = jax.jit(loss.prepare)(params, content, regions, weights)
-    solver = painter(loss)
-    begun = mesh.place(solver.init(content), where)
+    solver = make_solver(loss)
+    begun = devices.place(solver.init(content), mesh)
     for _, state, info in transfer.frames(solver.step, begun, params, targets, weights, num_steps=steps, every=1):  # noqa: B007
         print(float(info.loss), flush=True)
-    return mesh.collect(state.image, where)
+    return devices.collect(state.image, mesh)
 
 
-def beating(args):
+def heartbeat(args):
     """Something that all processes do together, for ever."""
-    where = mesh.make_mesh(space=len(jax.devices()))
+    mesh = devices.make_mesh(space=len(jax.devices()))
     for number in itertools.count():
-        total = mesh.collect(mesh.place(jnp.full((2, 1, 3), number), where), where).sum()
+        total = devices.collect(devices.place(jnp.full((2, 1, 3), number), mesh), mesh).sum()
         print(total, flush=True)
 
 
@@ -117,12 +115,13 @@ def eight(args):
     """Figures of every mesh of eight devices beside those of one."""
     even, odd = HEIGHTS
     work = {
-        f"space=8 {even}": lambda: alone(even),
-        f"space=8 {odd}": lambda: alone(odd),
-        "masks": lambda: alone(odd, halves=True),
-        "wasserstein": lambda: alone(odd, style="wasserstein"),
-        "recomputed": lambda: alone(odd, wrap=tiles.recomputed),
-        "painted": lambda: painted(odd),
+        f"space=8 {even}": lambda: one_picture(even),
+        f"space=8 {odd}": lambda: one_picture(odd),
+        "masks": lambda: one_picture(odd, halves=True),
+        "wasserstein": lambda: one_picture(odd, style="wasserstein"),
+        "recomputed": lambda: one_picture(odd, wrap=tiles.recomputed),
+        "painted": lambda: whole_job(odd),
+        "by themselves": lambda: by_themselves(odd),
         f"data=8 {even}": lambda: batch(even, data=8),
         f"data=8 {odd}": lambda: batch(odd, data=8),
         f"data=2,space=4 {even}": lambda: batch(even, data=2, space=4),
@@ -164,7 +163,7 @@ def bound(style="gram"):
     return losses.loss(vgg19.network(padding="replicate"), style=losses.STYLES[style])
 
 
-def prepared(loss, parts):
+def prepare(loss, parts):
     return jax.jit(loss.prepare)(*parts)
 
 
@@ -172,19 +171,19 @@ def prepared(loss, parts):
 def single(height, style="gram", halves=False):
     """On one device: (loss, scene, targets, value, gradient, bytes)."""
     loss, parts = bound(style), scene(height, halves=halves)
-    targets = prepared(loss, parts)
+    targets = prepare(loss, parts)
     args = start(height), parts[0], targets, parts[-1]
     compiled = jax.jit(gradient(loss)).lower(*args).compile()
     return loss, parts, targets, *compiled(*args), compiled.memory_analysis().temp_size_in_bytes
 
 
-def alone(height, *, style="gram", halves=False, wrap=lambda loss: loss):
+def one_picture(height, *, style="gram", halves=False, wrap=lambda loss: loss):
     """One picture's gradient, its rows over eight devices."""
     loss, parts, _, value, known, memory = single(height, style, halves)
-    where = mesh.make_mesh(space=8)
-    loss = wrap(sharded.sharded(loss, where))
-    targets = prepared(loss, parts)
-    args = mesh.place(start(height), where), parts[0], targets, parts[-1]
+    mesh = devices.make_mesh(space=8)
+    loss = wrap(sharded.sharded(loss, mesh))
+    targets = prepare(loss, parts)
+    args = devices.place(start(height), mesh), parts[0], targets, parts[-1]
     compiled = jax.jit(gradient(loss)).lower(*args).compile()
     total, got = compiled(*args)
     held = [str(f.sharding.spec) for f in targets.spatial.content.values()]
@@ -195,38 +194,51 @@ def alone(height, *, style="gram", halves=False, wrap=lambda loss: loss):
 def batch(height, **shape):
     """Eight pictures' gradients at once."""
     plain, parts, targets, *_ = single(height)
-    where = mesh.make_mesh(**shape)
-    loss = sharded.sharded(plain, where)
+    mesh = devices.make_mesh(**shape)
+    loss = sharded.sharded(plain, mesh)
     weights, axes = several(parts[-1])
     images = jnp.stack([start(height) * (0.5 + i / 16) for i in range(8)])
     known = jax.jit(jax.vmap(gradient(plain), (0, None, None, axes)))(images, parts[0], targets, weights)
-    args = mesh.place(images, where, batched=True), parts[0], prepared(loss, parts), weights
-    compiled = jax.jit(mesh.map_over(gradient(loss), (0, None, None, axes), where)).lower(*args).compile()
-    each = [relative(a, b) for a, b in zip(mesh.collect(compiled(*args)[1], where), known[1], strict=True)]
+    args = devices.place(images, mesh, batched=True), parts[0], prepare(loss, parts), weights
+    compiled = jax.jit(devices.map_over(gradient(loss), (0, None, None, axes), mesh)).lower(*args).compile()
+    each = [relative(a, b) for a, b in zip(devices.collect(compiled(*args)[1], mesh), known[1], strict=True)]
     return {"relative": max(each), **figures(compiled)}
+
+
+def by_themselves(height):
+    """Targets of one picture, its rows over eight devices: the content's and a style's beside those of both at once."""
+    params, content, regions, weights = scene(height)
+    loss = sharded.sharded(bound(), devices.make_mesh(space=8))
+    found = prepare(loss, (params, content, regions, weights))
+    spatial = prepare(loss, (params, content, (), weights))
+    style = prepare(loss, (params, jnp.zeros((1, 1, 3)), regions, weights._replace(content={})))
+    assert spatial.style == style.spatial.content == {}
+    apart = losses.Targets(spatial.spatial, losses.mix([style.style], [1.0]))
+    assert jax.tree.structure(apart) == jax.tree.structure(found)
+    return {"relative": max(map(relative, jax.tree.leaves(apart), jax.tree.leaves(found)))}
 
 
 def steps(height):
     """Two steps of L-BFGS on eight devices and on one: how far the pictures are apart."""
     plain, parts, targets, *_ = single(height)
-    where, pictures = mesh.make_mesh(space=8), []
-    for loss, found in (plain, targets), (sharded.sharded(plain, where), None):
-        solver = painter(loss, optimizer="lbfgs")
-        found, state = found or prepared(loss, parts), solver.init(parts[1])
-        state = state if found is targets else mesh.place(state, where)
+    mesh, pictures = devices.make_mesh(space=8), []
+    for loss, found in (plain, targets), (sharded.sharded(plain, mesh), None):
+        solver = make_solver(loss, optimizer="lbfgs")
+        found, state = found or prepare(loss, parts), solver.init(parts[1])
+        state = state if found is targets else devices.place(state, mesh)
         *_, (_, state, _) = transfer.frames(solver.step, state, parts[0], found, parts[-1], num_steps=2, every=2)
-        pictures.append(mesh.collect(solver.picture(state), where))
+        pictures.append(devices.collect(solver.picture(state), mesh))
     return {"relative": relative(pictures[1], pictures[0])}
 
 
-def painted(height):
+def whole_job(height):
     """A whole job of two steps on eight devices and on one."""
     params, content, regions, weights = scene(height)
     recipe = recipes.get("gatys-notebook")._replace(schedule=recipes.once(2), start="content", variation=1.0)
     recipe = recipe._replace(content=weights.content, style=weights.style)
-    job = paint.Job(content, regions, recipe, content.shape[:2])
-    machines = plans.Machine(), plans.Machine(mesh=mesh.make_mesh(space=8))
-    one, eight = (list(paint.frames(params, job, machine=machine))[-1].image for machine in machines)
+    job = Job(content, regions, recipe, content.shape[:2])
+    machines = memory.Machine(), memory.Machine(mesh=devices.make_mesh(space=8))
+    one, eight = (list(painter.frames(params, job, machine=machine))[-1].image for machine in machines)
     return {"relative": relative(eight, one)}
 
 

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from nst_jax import cli
-from nst_jax.cli import devices, launch
+from nst_jax.cli import launch
 from nst_jax.objective import losses, sharded
-from nst_jax.painting import devices as mesh
+from nst_jax.orders import order as orders
+from nst_jax.orders import prepare, values
+from nst_jax.painting import devices
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 300  # seconds, for two busy cores
@@ -55,7 +57,7 @@ def test_a_mesh_gives_one_devices_gradient(eight, shape, height):
     assert eight[f"{shape} {height}"]["relative"] < 1e-5
 
 
-@pytest.mark.parametrize("name", ["masks", "recomputed", "wasserstein", "lbfgs", "painted"])
+@pytest.mark.parametrize("name", ["masks", "recomputed", "wasserstein", "lbfgs", "painted", "by themselves"])
 def test_rows_may_be_spread_whatever_the_loss_and_the_solver(eight, name):
     assert eight[name]["relative"] < 1e-5
 
@@ -79,9 +81,9 @@ def test_runs_tell_each_other_nothing(eight):
 
 
 def test_a_mesh_takes_all_devices():
-    assert mesh.make_mesh().shape == {"data": 1, "space": 1}
+    assert devices.make_mesh().shape == {"data": 1, "space": 1}
     with pytest.raises(ValueError, match=r"places as there are devices, 1, got data=4 × space=2 = 8: write data=1"):
-        mesh.make_mesh(data=4, space=2)
+        devices.make_mesh(data=4, space=2)
 
 
 @pytest.mark.parametrize(
@@ -98,25 +100,25 @@ def test_a_mesh_takes_all_devices():
 )
 def test_runs_are_spread_first_and_rows_where_shares_are_long(monkeypatch, count, runs, height, shape):
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * count)
-    assert tuple(mesh.mesh_for(runs=runs, height=height).shape.values()) == shape
+    assert tuple(devices.mesh_for(runs=runs, height=height).shape.values()) == shape
 
 
 def test_one_device_changes_nothing():
     loss = losses.loss()
-    assert sharded.sharded(loss, mesh.make_mesh()) is loss
+    assert sharded.sharded(loss, devices.make_mesh()) is loss
 
 
 @pytest.mark.parametrize(
     ("text", "found"), [("data=4,space=2", {"data": 4, "space": 2}), ("space=8", {"space": 8}), ("data=1", {"data": 1})]
 )
 def test_a_mesh_is_written(text, found):
-    assert devices.layout(text) == found
+    assert values.mesh(text) == found
 
 
 @pytest.mark.parametrize("text", ["8", "data=0", "rows=2", "data=2,data=2", "data", "data=x"])
 def test_a_mesh_that_makes_no_sense_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="must be"):
-        devices.layout(text)
+    with pytest.raises(ValueError, match="must be"):
+        values.mesh(text)
 
 
 # Processes
@@ -124,7 +126,7 @@ def test_a_mesh_that_makes_no_sense_is_refused(text):
 
 def parsed(*argv):
     parser = argparse.ArgumentParser()
-    devices.arguments(parser)
+    launch.arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -137,18 +139,18 @@ SURROUNDINGS = {
 
 @pytest.mark.parametrize("kind", SURROUNDINGS)
 def test_processes_that_belong_together_are_found(monkeypatch, kind):
-    monkeypatch.setattr(devices, "_installed", lambda package: package == "kubernetes")
-    assert not devices.several(parsed())
+    monkeypatch.setattr(launch, "_is_installed", lambda package: package == "kubernetes")
+    assert not launch.is_one_of_several(parsed())
     for name, value in SURROUNDINGS[kind].items():
         monkeypatch.setenv(name, value)
-    assert devices.several(parsed())
-    assert not devices.several(parsed("--processes", "1")), "this one alone"
+    assert launch.is_one_of_several(parsed())
+    assert not launch.is_one_of_several(parsed("--processes", "1")), "this one alone"
 
 
 def test_one_task_of_slurm_is_not_several(monkeypatch):
     for name, value in {"SLURM_STEP_NODELIST": "node1", "SLURM_NTASKS": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert not devices.several(parsed())
+    assert not launch.is_one_of_several(parsed())
 
 
 @pytest.mark.parametrize(
@@ -166,18 +168,20 @@ def test_one_task_of_slurm_is_not_several(monkeypatch):
     ],
 )
 def test_processes_are_told_of_each_other(argv, text):
-    with pytest.raises(argparse.ArgumentTypeError, match=text):
-        devices.run(parsed(*argv), lambda args: 0)
+    with pytest.raises(orders.Refused, match=text):
+        launch.run(parsed(*argv), lambda args: 0)
 
 
 def test_one_picture_is_not_several_runs():
-    with pytest.raises(argparse.ArgumentTypeError, match=r"more runs than there are, 1, got data=4: write space=8"):
-        devices.chosen(parsed("--mesh", "data=4,space=2"))
-    assert devices.chosen(parsed()) is None, "one device"
+    order = orders.Order()
+    spread = order._replace(machine=order.machine._replace(mesh={"data": 4, "space": 2}))
+    with pytest.raises(orders.Refused, match=r"more runs than there are, 1, got data=4: write space=8"):
+        prepare.machine_of(spread)
+    assert prepare.machine_of(order).mesh is None, "one device"
 
 
 def test_alone_a_command_runs_here():
-    assert devices.run(parsed(), lambda args: 7) == 7
+    assert launch.run(parsed(), lambda args: 7) == 7
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_alone_a_command_runs_here():
     ],
 )
 def test_why_a_process_died_is_said_on_one_line(number, log, text):
-    said = launch.said("process 1 of 2", number, log)
+    said = launch.cause("process 1 of 2", number, log)
     assert said.startswith("process 1 of 2 ")
     assert text in said
     assert "\n" not in said
@@ -206,7 +210,7 @@ def work():
         time.sleep(60)
     return int(sys.argv[1])
 
-sys.exit(launch.finished(work) if launch.watched() else launch.supervised("this process"))
+sys.exit(launch.finish(work) if launch.watched() else launch.supervise("this process"))
 """
 
 
@@ -260,9 +264,9 @@ def test_a_child_ends_with_its_parent(launched):
 def test_an_error_about_a_process_that_has_gone_is_one_line(monkeypatch, capsys):
     error = RuntimeError("UNKNOWN: Gloo all-reduce failed:\nConnection closed by peer")
     with pytest.raises(RuntimeError):
-        cli.failed(error)
+        cli.report_failure(error)
     monkeypatch.setenv(launch.MARK, "0,0")
-    assert cli.failed(error) == 1
+    assert cli.report_failure(error) == 1
     assert capsys.readouterr().err == f"nst-jax: {launch.GONE}\n"
 
 
@@ -298,7 +302,7 @@ def test_two_processes_paint_what_one_does(tmp_path):
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_where_a_process_is_killed_the_others_launcher_says_so_and_ends(tmp_path, victim):
-    with together("beating", tmp_path) as started:
+    with together("heartbeat", tmp_path) as started:
         for process in started:
             assert process.stdout.readline(), process.stderr.read()  # it works
         os.kill(child_of(started[victim]), signal.SIGKILL)

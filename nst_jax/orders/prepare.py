@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from nst_jax import recipes
-from nst_jax.orders import compose, words
+from nst_jax.orders import customise, words
 from nst_jax.orders import record as records
 from nst_jax.orders.compose import Task
 from nst_jax.orders.order import Order, Refused
@@ -37,13 +37,14 @@ def item(task: Task, machine: Machine, *, stages: tuple[Stage, ...] = (), watche
 
 def begin_record(task: Task, stages: Sequence[Stage], device: str) -> Record:
     """What a picture's record says before the run, checked now and not after it: with room for its terms."""
+    job = task.job
     record = Record(
         order=words.write(task.order),
         versions=records.versions(),
         inputs=inputs_of(task.paths),
         device=device,
         network=dict(task.network),
-        settings=compose.describe(task.job),
+        settings=customise.describe(job.recipe, job.weights(job.shape, recipes.WIDTHS)),
         stages=write_stages(stages),
         turns=records.write_turns(task.order.turns),
     )
