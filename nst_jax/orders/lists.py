@@ -57,7 +57,11 @@ def read(paths: Sequence[str]) -> list[Entry]:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"jobs must be text in UTF-8, got {path.name}: save it as such") from None
-    found = [_entry(f"{path.name}, line {line}", row, path.parent) for line, row in LISTS[path.suffix.lower()](text)]
+    try:
+        rows = list(LISTS[path.suffix.lower()](text))
+    except csv.Error as error:
+        raise ValueError(f"jobs must be rows of CSV, got {error} in {path.name}: close quotes") from None
+    found = [_entry(f"{path.name}, line {line}", row, path.parent) for line, row in rows]
     if not found:
         raise ValueError(f"jobs must be at least one, got none in {path.name}: list a job a line")
     return _distinct(found)
