@@ -17,6 +17,7 @@ from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import distances, losses
 from nst_jax.painting import painter
+from nst_jax.painting.job import Job
 from nst_jax.pictures import images, samples, sheets
 from nst_jax.recipes import published
 
@@ -41,8 +42,8 @@ def judged(params, image, content, style):
 
 def painted(params, recipe, content, style):
     """(picture, seconds, compilation included)."""
-    fitted, network, _ = calibration.calibrate(recipe, params)
-    job = painter.Job(content, losses.everywhere(style), fitted, content.shape[:2])
+    recipe, network, _ = calibration.calibrate(recipe, params)
+    job = Job(content, losses.everywhere(style), recipe, content.shape[:2])
     begun = time.perf_counter()
     *_, last = painter.frames(network, job, every=10**9)
     return jax.block_until_ready(last.image), time.perf_counter() - begun

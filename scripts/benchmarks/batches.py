@@ -16,9 +16,9 @@ def row(args, size: int) -> timing.Result:
     params, targets, weights = known.rest
     each = [weights._replace(style={k: x * w for k, w in weights.style.items()}) for x in FACTORS]
     axes = vmapped.Arguments(None, None, weights._replace(content=None, style=0, variation=None))
-    several = vmapped.joined([vmapped.Arguments(params, targets, one) for one in each], axes)
-    step, start = vmapped.mapped(known.painter.step, axes), known.painter.init(known.start)
-    starts = vmapped.joined([start] * len(FACTORS), 0)
+    several = vmapped.join([vmapped.Arguments(params, targets, one) for one in each], axes)
+    step, start = vmapped.map_step(known.solver.step, axes), known.solver.init(known.start)
+    starts = vmapped.join([start] * len(FACTORS), 0)
 
     def last(step, state, *rest):
         *_, (_, state, _) = transfer.frames(step, state, *rest, num_steps=args.steps, every=args.steps)
@@ -28,10 +28,10 @@ def row(args, size: int) -> timing.Result:
         return last(step, starts, *several)
 
     def turn():
-        return [last(known.painter.step, start, params, targets, one) for one in each]
+        return [last(known.solver.step, start, params, targets, one) for one in each]
 
-    pictures = jnp.stack([known.painter.picture(state) for state in turn()])
-    differs = float(np.abs(jax.vmap(known.painter.picture)(batch()) - pictures).max())
+    pictures = jnp.stack([known.solver.picture(state) for state in turn()])
+    differs = float(np.abs(jax.vmap(known.solver.picture)(batch()) - pictures).max())
     assert differs < 0.1, differs  # rounding, which steps enlarge
     times = timing.alternate({"batch": batch, "in turn": turn}, args.repeats)
     notes = {"pictures": len(FACTORS), "differs by": differs}

@@ -10,8 +10,9 @@ import numpy as np
 from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
-from nst_jax.painting import painter as paint
+from nst_jax.painting import job as jobs
 from nst_jax.painting import transfer
+from nst_jax.painting.memory import Machine
 from nst_jax.pictures import samples
 
 RECIPE = recipes.get("gatys-notebook")._replace(
@@ -23,7 +24,7 @@ class Case(NamedTuple):
     """A loss, its solver, the picture to start from and what a step takes besides: (params, targets, weights)."""
 
     loss: losses.Loss
-    painter: transfer.Solver
+    solver: transfer.Solver
     start: jax.Array
     rest: tuple[Any, ...]
 
@@ -42,9 +43,10 @@ def pictures(size: int):
 def case(size: int, weights, *, dtype=None) -> Case:
     """The step of this size with the network of this file, its convolutions in this dtype."""
     content, style, start = map(jnp.asarray, pictures(size))
-    loss, params, weights = paint.loss(RECIPE, dtype=dtype), vgg19.load(weights), RECIPE.weights((size, size))
+    loss = jobs.loss(RECIPE, machine=Machine(dtype=dtype))
+    params, weights = vgg19.load(weights), RECIPE.weights((size, size))
     targets = jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights)
-    return Case(loss, paint.solver(RECIPE, loss), start, (params, targets, weights))
+    return Case(loss, jobs.solver(RECIPE, loss), start, (params, targets, weights))
 
 
 def gradient(loss: losses.Loss):
@@ -55,7 +57,7 @@ def gradient(loss: losses.Loss):
 def steps(known: Case, count: int):
     """So many steps of a case in one loop; gives the last state."""
     *_, (_, state, _) = transfer.frames(
-        known.painter.step, known.painter.init(known.start), *known.rest, num_steps=count, every=count
+        known.solver.step, known.solver.init(known.start), *known.rest, num_steps=count, every=count
     )
     return state
 

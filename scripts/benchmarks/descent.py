@@ -11,8 +11,9 @@ from benchmarks import cases, timing
 from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
-from nst_jax.painting import painter as paint
-from nst_jax.painting import transfer
+from nst_jax.painting import job as jobs
+from nst_jax.painting import painter, transfer
+from nst_jax.painting.job import Job
 
 
 class Run(NamedTuple):
@@ -65,25 +66,25 @@ def loss(args, size: int) -> timing.Result:
 def _way(args, size, recipe):
     """The records of a run as it goes on: (seconds, steps, loss, how far it moved) of each frame at full size."""
     content, style, _ = cases.pictures(size)
-    params, bound = vgg19.load(args.weights), paint.loss(recipe)
-    job, painter = paint.Job(content, losses.everywhere(style), recipe, (size, size)), paint.solver(recipe, bound)
-    value, state, seconds, done = jax.jit(losses.objective(bound)), None, 0.0, 0
-    for shape, stage in paint.stages(job):
-        picture, regions = paint.at(job, shape)
+    params, loss = vgg19.load(args.weights), jobs.loss(recipe)
+    job, solver = Job(content, losses.everywhere(style), recipe, (size, size)), jobs.solver(recipe, loss)
+    value, state, seconds, done = jax.jit(losses.objective(loss)), None, 0.0, 0
+    for shape, stage in jobs.sizes(job):
+        picture, regions = jobs.pictures_at(job, shape)
         weights = cases.RECIPE.weights(shape)
-        rest = (params, jax.jit(bound.prepare)(params, picture, regions, weights), weights)
+        rest = (params, jax.jit(loss.prepare)(params, picture, regions, weights), weights)
         begun = time.perf_counter()
-        state = painter.init(picture) if state is None else transfer.carried(painter, state, shape)
+        state = solver.init(picture) if state is None else transfer.carry(solver, state, shape)
         jax.block_until_ready(state)
         seconds += time.perf_counter() - begun
-        *_, _ = transfer.frames(painter.step, state, *rest, num_steps=1, every=1)  # compiles
-        shown, before = painter.picture(state), done
+        *_, _ = transfer.frames(solver.step, state, *rest, num_steps=1, every=1)  # compiles
+        shown, before = solver.picture(state), done
         while done < before + stage.steps:
             begun, count = time.perf_counter(), min(args.every, before + stage.steps - done)
-            *_, (_, state, _) = transfer.frames(painter.step, state, *rest, num_steps=count, every=count)
+            *_, (_, state, _) = transfer.frames(solver.step, state, *rest, num_steps=count, every=count)
             jax.block_until_ready(state)
             seconds, done = seconds + time.perf_counter() - begun, done + count
-            shown, last = painter.picture(state), shown
+            shown, last = solver.picture(state), shown
             if shape == (size, size):
                 moved = float(jnp.sqrt(jnp.square(shown - last).mean())) / count
                 yield seconds, done, float(value(shown, *rest)), moved
@@ -94,15 +95,14 @@ def _way(args, size, recipe):
 def recipe(args, size: int) -> timing.Result:
     """A whole recipe, coarse to fine, after a run of it that compiles."""
     known = recipes.get(args.recipe)._replace(edge="long")
-    fitted, params, _ = calibration.calibrate(
-        known if args.of_steps is None else known.of_steps(args.of_steps), vgg19.load(args.weights)
-    )
+    known = known if args.of_steps is None else known.of_steps(args.of_steps)
+    known, params, _ = calibration.calibrate(known, vgg19.load(args.weights))
     content, style, _ = cases.pictures(size)
-    job = paint.Job(content, losses.everywhere(style), fitted, (size, size))
+    job = Job(content, losses.everywhere(style), known, (size, size))
 
     def whole():
-        *_, last = paint.frames(params, job, every=10**9)
+        *_, last = painter.frames(params, job, every=10**9)
         return last.image
 
     times = timing.alternate({args.recipe: whole}, args.repeats)
-    return timing.Result(size, times, notes={"steps": fitted.steps(size)})
+    return timing.Result(size, times, notes={"steps": known.steps(size)})

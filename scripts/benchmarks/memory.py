@@ -68,11 +68,12 @@ def ours(size, steps, weights, folder):
     from nst_jax.network import vgg19
     from nst_jax.objective import losses
     from nst_jax.painting import painter
+    from nst_jax.painting.job import Job
 
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))
     recipe = cases.RECIPE._replace(schedule=recipes.once(1000), edge="long")  # as of a run of usual length
-    job = painter.Job(content, losses.everywhere(style), recipe, (size, size))
+    job = Job(content, losses.everywhere(style), recipe, (size, size))
     jax.block_until_ready(next(painter.frames(vgg19.load(weights), job, every=steps)).image)
     said = jax.devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in said:

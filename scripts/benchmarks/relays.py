@@ -12,7 +12,7 @@ from benchmarks import cases, timing
 
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
-from nst_jax.painting import painter as paint
+from nst_jax.painting import job as jobs
 from nst_jax.painting import transfer
 
 LOOP = 4  # steps of a turn that is timed
@@ -110,7 +110,7 @@ def _recipe(part):
 def _scene(params, size):
     """(start, arguments) of the case at this size."""
     content, style = map(jnp.asarray, cases.pictures(size)[:2])
-    weights, loss = cases.RECIPE.weights((size, size)), paint.loss(cases.RECIPE)
+    weights, loss = cases.RECIPE.weights((size, size)), jobs.loss(cases.RECIPE)
     return content, (params, jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights), weights)
 
 
@@ -118,14 +118,12 @@ def _painted(networks, size, parts, goal) -> tuple:
     """(picture, Trail of the last part), which ends where its loss is as low as the goal."""
     picture, trail = None, Trail([], [])
     for part in parts:
-        painter = paint.solver(_recipe(part), paint.loss(cases.RECIPE))
+        solver = jobs.solver(_recipe(part), jobs.loss(cases.RECIPE))
         content, args = _scene(networks[part.network], round(size * part.share))
         picture = content if picture is None else jax.image.resize(picture, content.shape, "cubic").clip(0, 1)
         trail, done = Trail([], []), 0
-        for _, state, info in transfer.frames(
-            painter.step, painter.init(picture), *args, num_steps=part.steps, every=1
-        ):
-            picture, done = painter.picture(state), done + _evaluated(state)
+        for _, state, info in transfer.frames(solver.step, solver.init(picture), *args, num_steps=part.steps, every=1):
+            picture, done = solver.picture(state), done + _evaluated(state)
             trail.losses.append(float(info.loss))
             trail.evaluations.append(done)
             if part is parts[-1] and trail.losses[-1] <= goal:
@@ -141,15 +139,15 @@ def _evaluated(state) -> int:
 
 def _work(params, part, size):
     """(steps to be timed, how many evaluations they are)"""
-    painter = paint.solver(_recipe(part), paint.loss(cases.RECIPE))
+    solver = jobs.solver(_recipe(part), jobs.loss(cases.RECIPE))
     content, args = _scene(params, round(size * part.share))
-    state = painter.init(content)
+    state = solver.init(content)
 
     def run():
-        *_, (_, last, _) = transfer.frames(painter.step, state, *args, num_steps=LOOP, every=LOOP)
+        *_, (_, last, _) = transfer.frames(solver.step, state, *args, num_steps=LOOP, every=LOOP)
         return last
 
     begun, count = state, 0
-    for _, begun, _ in transfer.frames(painter.step, state, *args, num_steps=LOOP, every=1):
+    for _, begun, _ in transfer.frames(solver.step, state, *args, num_steps=LOOP, every=1):
         count += _evaluated(begun)
     return run, count

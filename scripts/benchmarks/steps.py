@@ -65,10 +65,10 @@ def _partners(args, size, ours):
 def loop(args, size: int) -> timing.Result:
     """A step inside `frames` against the same step called alone."""
     known = cases.case(size, args.weights)
-    one = jax.jit(known.painter.step)
+    one = jax.jit(known.solver.step)
 
     def alone():
-        current = known.painter.init(known.start)
+        current = known.solver.init(known.start)
         for _ in range(args.steps):
             current, _ = one(current, *known.rest)
         return current
