@@ -13,7 +13,8 @@ from nst_jax.objective import losses
 from nst_jax.objective.losses import Region, Style
 from nst_jax.painting import job as one_job
 from nst_jax.painting import memory, painter, transfer, vmapped
-from nst_jax.painting.job import ANY, Job, Stage
+from nst_jax.painting.job import ANY, FastFirst, Job, Stage
+from nst_jax.recipes import Turn
 
 QUICK = recipes.get("nst-jax")._replace(
     content={"relu2_1": 0.05},
@@ -99,6 +100,7 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
         "contents": [job(each, night, recipe=recipe) for each in (town, town[::-1].copy())],
         "styles": [job(town, each, recipe=recipe) for each in (night, night[::-1].copy())],
         "starts": [job(town, night, recipe=recipe, start=each) for each in (town, None)],
+        "turns": [job(town, night, recipe=recipe, turn=Turn(style=x)) for x in (1.0, 30.0)],
         "guides": [Job(town, regions, recipe, (40, 48)) for regions in guided],
     }
     for what, jobs in pairs.items():
@@ -110,6 +112,20 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
             for name, value in alone.terms.items():
                 np.testing.assert_allclose(frame.terms[name], value, rtol=0.02, err_msg=f"{what} {name}")
         assert float(abs(together[0].image - together[1].image).max()) > 1e-3, what
+
+
+def test_mixes_may_vary_and_another_network_may_begin(narrow, town, night):
+    other = {**narrow, "conv1_1": {k: 2 * v for k, v in narrow["conv1_1"].items()}}
+    recipe = QUICK._replace(schedule=recipes.once(3), style={"relu1_1": 1.0}, style_distance="gram")
+    two = night, night[::-1, :, ::-1].copy()
+    mixes = (1.0, 0.0), (1.0, 2.0)
+    jobs = [job(town, *two, recipe=recipe, turn=Turn(mix=mix), first=FastFirst(other, 1)) for mix in mixes]
+    assert vmapped.varying(jobs)[1].style == 0
+    for one, frame in zip(jobs, last(narrow, jobs, chunk=2), strict=True):
+        *_, alone = painter.frames(narrow, one)
+        np.testing.assert_allclose(frame.image, alone.image, atol=2e-3)
+        *_, plain = painter.frames(narrow, one._replace(first=None))
+        assert float(abs(frame.image - plain.image).max()) > 4e-3
 
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
@@ -142,6 +158,8 @@ def test_a_judge_weighs_all_alike(narrow, town, night):
         ({"recipe": QUICK._replace(pool="average")}, "one loss, got .* max .* average .*: paint them apart"),
         ({"recipe": QUICK._replace(schedule=recipes.once(3))}, "one schedule, got 24: 3, 48: 4 and 48: 3"),
         ({"recipe": QUICK._replace(family="torchvision")}, "one family, got caffe and torchvision"),
+        ({"turn": Turn(rate=0.5)}, r"one factor of the learning rate, got 1\.0 and 0\.5: paint them apart"),
+        ({"first": FastFirst({}, 2)}, "one number of steps after the fast network's, got None and 2: paint them apart"),
     ],
 )
 def test_jobs_that_are_not_one_program(change, message, narrow, town, night):

@@ -354,7 +354,7 @@ ALIKE: dict[str, Callable[[Job], Any]] = {
     "number of regions": lambda job: len(job.regions),
     "way of guiding": lambda job: "masks" if any(region.guide is not None for region in job.regions) else "no masks",
     "factor of the learning rate": lambda job: job.turn.rate,
-    "number of fast steps": lambda job: job.first.left if job.first else None,
+    "number of steps after the fast network's": lambda job: job.first.left if job.first else None,
 }
 """What the jobs of a batch have in common, in words."""
 
