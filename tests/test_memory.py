@@ -106,7 +106,8 @@ def test_a_hundred_megapixels_are_planned():
 
 def test_no_window_smaller_than_the_layers_allow_is_planned():
     deep = load(3000, 3000)._replace(style=("relu5_4",))
-    assert min(plan.window for plan in memory.candidates(deep) if plan.window) == tiles.smallest_window(("relu5_4",)) == 287
+    smallest = min(plan.window for plan in memory.candidates(deep) if plan.window)
+    assert smallest == tiles.smallest_window(("relu5_4",)) == 287
     assert all(plan.window is None for plan in memory.candidates(load(180, 190)))
 
 
