@@ -14,14 +14,14 @@ def arguments(parser):
 
 
 def run(args):
-    from nst_jax.orders import compose, prepare
+    from nst_jax.orders import compose, networks, prepare
     from nst_jax.painting import job as jobs
     from nst_jax.painting import memory
 
     order = flags.order(args, style=tuple(args.style or [args.content]))
-    machine, network = prepare.machine_of(order, spread=False), compose.Network(compose.weights_path(order))
+    machine, network = prepare.machine_of(order, spread=False), networks.Network(networks.weights_path(order))
     with compose.with_local_files(order) as local:
-        task = compose.with_network(compose.task(local), network)
+        task = networks.with_network(compose.task(local), network)
     for note in task.notes:
         progress.say(note)
     most = machine.memory or memory.total()

@@ -29,7 +29,7 @@ def run(args):
 
 
 def _painted(args):
-    from nst_jax.orders import compose, record
+    from nst_jax.orders import compose, customise, record
     from nst_jax.orders import order as orders
     from nst_jax.pictures import metadata
 
@@ -48,7 +48,7 @@ def _painted(args):
             record.check_files(known, kind, paths)
         try:
             orders.check(local)
-            compose.recipe_of(local)
+            customise.recipe_of(local)
         except orders.Refused as error:
             raise ValueError(f"settings must be ones that go together, got: {error}") from None
         _say_changes(known, local, args)
@@ -64,10 +64,10 @@ def _local(files, order, local) -> dict[str, list[str]]:
 
 def _say_changes(known, order, args):
     from nst_jax.network import vgg19
-    from nst_jax.orders import compose, record
+    from nst_jax.orders import networks, record
     from nst_jax.painting import devices
 
-    network = vgg19.info(compose.weights_path(order))
+    network = vgg19.info(networks.weights_path(order))
     now = record.Record({}, record.versions(), {}, device=devices.describe(), network=network)
     for change in record.changes(known, now):
         progress.say(f"changed:  {change}: the picture may differ")

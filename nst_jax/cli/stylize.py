@@ -34,10 +34,10 @@ def run(args):
 
 def painted(args, **more) -> int:
     """What flags ask for, with some fields besides."""
-    from nst_jax.orders import compose
+    from nst_jax.orders import compose, customise
 
     order = flags.order(args, **more)
-    outputs = flags.outputs(args, store=compose.recipe_of(order).store)
+    outputs = flags.outputs(args, store=customise.recipe_of(order).store)
     if order.only_colours:
         asked = {"log": args.log, "report": args.report, "save-every": args.save_every}
         orders.check_only_colours(order, tuple(name for name, value in asked.items() if value))
@@ -47,14 +47,14 @@ def painted(args, **more) -> int:
 
 def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int:
     """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed."""
-    from nst_jax.orders import compose, prepare, workshop
+    from nst_jax.orders import compose, networks, prepare, workshop
     from nst_jax.painting import programs
 
     begun = time.perf_counter()
     check_outputs(order, outputs)
     if order.only_colours:
         return recolour(order, outputs)
-    network = compose.Network(compose.weights_path(order))
+    network = networks.Network(networks.weights_path(order))
     task = compose.task(order)
     check_kind(outputs.path, task)
     for note in task.notes:
@@ -62,7 +62,7 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int
     if keep:
         programs.keep()
     machine = prepare.machine_of(order, height=task.shape[0])
-    task = compose.with_network(task._replace(notes=()), network)
+    task = networks.with_network(task._replace(notes=()), network)
     followed = prepare.follow(task, record, machine) if record else prepare.Followed(())
     item = prepare.item(task, machine, stages=followed.stages)
     if not launch.is_first():
@@ -83,8 +83,7 @@ def follow(item, machine, outputs: Outputs, notes, begun: float) -> int:
         progress.say_head(item.record, notes, plans)
         result = workshop.carry_out(item, machine, controls=controls)
         result.save(outputs.path)
-    if result.error or stopped.number:
-        error = result.error or (progress.Terminated() if stopped.code == 143 else KeyboardInterrupt())
+    if error := result.error or stopped.error:
         return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0
@@ -120,10 +119,10 @@ def watchers(outputs: Outputs) -> list:
 def check_outputs(order: Order, outputs: Outputs, *, more=()) -> None:
     """Raise now if something that is written can't be, or is something that the run reads."""
     from nst_jax.ground import storage
-    from nst_jax.orders import compose, page, workshop
+    from nst_jax.orders import customise, page, workshop
     from nst_jax.pictures import charts
 
-    recipe = compose.recipe_of(order)
+    recipe = customise.recipe_of(order)
     read = [path for paths in order.files(recipe.start).values() for path in paths]
     written = [outputs.path, outputs.log, *page.files(outputs.report), *more]
     if outputs.save_every and outputs.folder:

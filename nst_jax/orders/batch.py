@@ -6,10 +6,10 @@ from typing import Any
 
 from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
-from nst_jax.orders import compose, lists, prepare, sweeps, tables, words, workshop
+from nst_jax.orders import compose, customise, lists, networks, prepare, sweeps, tables, words, workshop
 from nst_jax.orders import record as records
-from nst_jax.orders.compose import Network
 from nst_jax.orders.lists import Entry
+from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.workshop import Controls
@@ -31,7 +31,7 @@ class Batch:
         chunk: int | None = None,
     ):
         self.known, self.folder, self.entries, self.share = known, pathlib.Path(folder), entries, share
-        self.network = Network(compose.weights_path(known))
+        self.network = Network(networks.weights_path(known))
         self.machine = prepare.machine_of(known, runs=max(1, len(entries)))
         self.chunk, self.controls = chunk, Controls()
         self.said: Callable[[str], None] = lambda text: None
@@ -69,7 +69,7 @@ class Batch:
         if order.only_colours:
             raise Refused("colour must paint something here, got only: that is `stylize`'s")
         with compose.with_local_files(order) as local:
-            output, paths = self.folder / entry.output, local.files(compose.recipe_of(local).start)
+            output, paths = self.folder / entry.output, local.files(customise.recipe_of(local).start)
             if output.exists() and (record := lists.finished(output, self.wanted(local, paths))):
                 self.already += 1
                 self.note(entry, "done", steps=record.steps, terms=record.terms)
@@ -77,7 +77,7 @@ class Batch:
             workshop.check_apart([path for of in paths.values() for path in of], [output, self.report])
             if len(self.kept) > KEPT:
                 self.kept.clear()
-            task = compose.with_network(compose.task(local, kept=self.kept), self.network)
+            task = networks.with_network(compose.task(local, kept=self.kept), self.network)
             return sweeps.item(task, self.size(task), self.machine, ())
 
     def wanted(self, order: Order, paths) -> records.Record:

@@ -1,27 +1,23 @@
 """An Order made ready: its recipe, its files read, its pictures, masks and colours as a job. Nothing is printed."""
 
-import concurrent.futures
 import contextlib
 import functools
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from nst_jax import recipes
-from nst_jax.network import calibration, vgg19
+from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Region, Style
+from nst_jax.orders import customise
 from nst_jax.orders import order as orders
-from nst_jax.orders.order import Order, Refused
+from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
-from nst_jax.painting.job import FastFirst, Job
+from nst_jax.painting.job import Job
 from nst_jax.pictures import colour, download, icc, images, masks
-from nst_jax.recipes import Recipe, Turn, names
 
 
 class Task(NamedTuple):
@@ -51,95 +47,6 @@ class Recolouring(NamedTuple):
     extras: images.Extras
     paths: dict[str, list[str]]
     notes: tuple[str, ...] = ()
-
-
-# The recipe
-
-PREVIEW = recipes.listed((128, 60), (256, 40))
-# A distance that takes a third of the time to compile and half of it to step, and what a weight of it is beside one of
-# the slower: both grow as features squared, and this is the median over layers and pictures of their ratios
-LIGHTER = {"wasserstein": ("scaled-gram", 0.45)}
-
-
-def recipe_of(order: Order) -> Recipe:
-    """The recipe that an order asks for; what a Turn may change is left to `turn_of`."""
-    changes = order.recipe
-    recipe = recipes.get(changes.recipe)
-    if order.machine.preview:
-        recipe = preview_of(recipe, changes.style_distance)
-    given = {
-        "pool": changes.pool,
-        "padding": changes.padding,
-        "content_distance": changes.content_distance,
-        "style_distance": changes.style_distance,
-        "variation_kind": changes.variation_kind,
-        "variation": changes.tv_weight,
-        "start": changes.init,
-        "keep": changes.keep,
-        "size": changes.size,
-        "style_size": order.blend.style_size,
-    }
-    recipe = recipe._replace(**{name: value for name, value in given.items() if value is not None})
-    if changes.content_layers:
-        recipe = recipe._replace(content=_layers(changes.content_layers, recipe.content))
-    if changes.style_layers:
-        recipe = recipe._replace(style=_layers(changes.style_layers, recipe.style))
-    weights = recipe.turned(turn_of(order)).weights((512, 512))
-    if not any((*weights.content.values(), *weights.style.values(), weights.variation)):
-        raise Refused("weights must not all be zero, got nothing to paint after: raise one of them")
-    return _with_optimizer(_with_schedule(recipe, order), changes)
-
-
-def preview_of(recipe: Recipe, distance: str | None = None) -> Recipe:
-    """A recipe for a first look: few steps, coarse to fine, and a distance that compiles soon unless one is given."""
-    lighter, share = (distance, 1.0) if distance else LIGHTER.get(recipe.style_distance, (recipe.style_distance, 1.0))
-    return recipe.times(style=share)._replace(schedule=PREVIEW, style_distance=lighter)
-
-
-def turn_of(order: Order) -> Turn:
-    """The factors of the recipe's weights that an order begins with."""
-    changes = order.recipe
-    strength = 0.5 if changes.strength is None else changes.strength
-    return Turn(content=changes.content_weight, style=changes.style_weight, strength=strength)
-
-
-def _layers(asked, known):
-    """Layers asked for; one without a weight at the recipe's own, or at that of its first layer."""
-    first = next(iter(known.values()), 1.0)
-    return {layer: known.get(layer, first) if weight is None else weight for layer, weight in asked.items()}
-
-
-def _with_schedule(recipe, order):
-    if ladder := order.recipe.ladder:
-        total = sum(size.steps for size in recipe.schedule(ladder[-1][0]))
-        share = math.ceil(total / (len(ladder) + 1))  # the coarsest gets two
-        stages = [(n, steps or share * (1 if i else 2)) for i, (n, steps) in enumerate(ladder)]
-        recipe = recipe._replace(schedule=recipes.listed(*stages), size=order.recipe.size or stages[-1][0])
-    return recipe.of_steps(order.ends.steps) if order.ends.steps else recipe
-
-
-def _with_optimizer(recipe, changes):
-    optimizer = changes.optimizer or recipe.optimizer
-    settings = dict(recipe.settings) if optimizer == recipe.optimizer else {}
-    for name, owners in names.SETTINGS.items():
-        value = getattr(changes, name)
-        if value is None:
-            continue
-        if optimizer not in owners:
-            need = f"must go with {' or '.join(owners)}, got {optimizer}: add optimizer {owners[0]}"
-            raise Refused(f"{name.replace('_', '-')} {need}")
-        settings[name] = value
-    return recipe._replace(optimizer=optimizer, settings=settings)
-
-
-def describe(job: Job) -> dict[str, Any]:
-    """A recipe's settings as they were used, for a person who reads a record."""
-    recipe, weights = job.recipe, job.weights(job.shape, vgg19.WIDTHS)
-    words = ("content_distance", "style_distance", "variation_kind", "pool", "padding", "start", "optimizer", "family")
-    found = {word: getattr(recipe, word) for word in words}
-    found["start"] = found["start"] if names.is_start(found["start"]) else "a picture"
-    found |= {"content": dict(weights.content), "style": dict(weights.style), "variation": weights.variation}
-    return found | {"settings": dict(recipe.settings), "keep": list(recipe.keep)}
 
 
 # The files
@@ -218,11 +125,11 @@ def most_pixels(order: Order) -> int:
 def task(order: Order, *, kept: dict | None = None) -> Task:
     """An order with local files made ready, but for its network; `kept`: pictures that other orders share."""
     orders.check(order)
-    recipe = recipe_of(order)
+    recipe = customise.recipe_of(order)
     paths = order.files(recipe.start)
     sources = read(order, paths, kept)
     content, alpha = ground(sources.content, order.finish.alpha)
-    recipe = for_content(order, recipe, content.shape[:2])
+    recipe = customise.for_content(order, recipe, content.shape[:2])
     shape = images.shape_for(content.shape, recipe.size, edge=recipe.edge)
     check_shape(order, shape)
     content = images.crop(content, shape)
@@ -232,7 +139,7 @@ def task(order: Order, *, kept: dict | None = None) -> Task:
     pictures = [ground(style, "stylise")[0] for style in sources.styles]
     before, pictures = mode.before(content, pictures) if mode else (content, pictures)
     regions = _regions(order, sources, pictures, content.shape[:2], alpha)
-    job = Job(before, regions, recipe, shape, sources.start, order.seed, turn_of(order))
+    job = Job(before, regions, recipe, shape, sources.start, order.seed, customise.turn_of(order))
     _check_styles(order, job)
     original = functools.partial(images.resize, content)
     finish = (lambda image: mode.after(image, original(image.shape[:2]))) if mode else (lambda image: image)
@@ -244,7 +151,7 @@ def task(order: Order, *, kept: dict | None = None) -> Task:
 def recolouring(order: Order) -> Recolouring:
     """An order with local files, for colours alone, made ready."""
     orders.check(order)
-    recipe = recipe_of(order)
+    recipe = customise.recipe_of(order)
     paths = order.files(recipe.start)
     sources = read(order, paths)
     content, alpha = ground(sources.content, order.finish.alpha)
@@ -256,18 +163,6 @@ def recolouring(order: Order) -> Recolouring:
     extras, notes = _extras(order, sources.content, alpha, shape)
     paint = functools.partial(colour.recolour, content, styles, weights=order.blend.style_mix)
     return Recolouring(order, shape, paint, extras, paths, tuple(notes))
-
-
-def for_content(order: Order, recipe: Recipe, shape) -> Recipe:
-    """The recipe for a content of this shape, and for guides, which end at 1 whatever the masks' weights."""
-    if recipe.size is None and order.recipe.size is None:
-        recipe = recipe._replace(size=tuple(shape))
-    return recipe.times(style=_loudest(order))
-
-
-def _loudest(order) -> float:
-    """What guides, which end at 1, leave to the recipe: the largest of the masks' weights, where it is above 1."""
-    return max(1.0, *order.blend.mask_weights or [1.0])
 
 
 def check_shape(order: Order, shape) -> None:
@@ -343,7 +238,7 @@ def _guides(order, pictures, whole, shape):
     files = order.pictures.mask * count if one else order.pictures.mask
     guides = [_guide(guide, whole, shape, name) for guide, name in zip(each, files, strict=True)]
     pairs = zip(guides, weights or [1.0] * count, strict=True)
-    return [guide * (weight / _loudest(order)) for guide, weight in pairs]
+    return [guide * (weight / customise.loudest(order)) for guide, weight in pairs]
 
 
 def _extras(order, picture, alpha, shape) -> tuple[images.Extras, list[str]]:
@@ -382,73 +277,3 @@ def _enlarged(job) -> list[str]:
         for what, known, shape in pairs
         if shape[0] > known[0] or shape[1] > known[1]
     ]
-
-
-# The network
-
-
-def weights_path(order: Order):
-    """The weights' file that an order asks for; None: the one that is found."""
-    fast = order.machine.network == "fast" or order.machine.preview
-    return vgg19.fast_path() if fast else order.machine.weights
-
-
-class Network:
-    """A network's parameters and what its file says, read beside all else that is done until they are asked for."""
-
-    def __init__(self, path=None):
-        self.path = path
-        reader = concurrent.futures.ThreadPoolExecutor(1)
-        self._reading = reader.submit(vgg19.read, path)
-        reader.shutdown(wait=False)
-
-    @functools.cached_property
-    def params(self):
-        """The parameters, on the device."""
-        return jax.device_put(self._reading.result())
-
-    @functools.cached_property
-    def said(self) -> dict[str, Any]:
-        """What a record says of the file."""
-        known = vgg19.info(self.path)
-        return {key: known.get(key, "unknown") for key in ("sha256", "source", "family", "precision")}
-
-    @functools.cached_property
-    def activations(self):
-        """What its layers give over natural pictures, from the file or measured once."""
-        return vgg19.activations(self.path) or calibration.measure_activations(self.params)
-
-    def calibrate(self, recipe: Recipe):
-        """(recipe, params, what was done): made to fit each other."""
-        if recipe.family == calibration.family_of(self.params):
-            return recipe, self.params, ""
-        return calibration.calibrate(recipe, self.params, activations=self.activations)
-
-
-def with_network(task: Task, network: Network) -> Task:
-    """A task with the network that paints it, and its recipe calibrated for that."""
-    recipe, params, note = network.calibrate(task.job.recipe)
-    job, notes = task.job._replace(recipe=recipe), [f"family:   {note}"] if note else []
-    if left := task.order.ends.fast_first:
-        job = job._replace(first=_fast_first(recipe, params, left))
-    notes += [f"layers:   {text}"] if (text := _stand_ins(params, recipe)) else []
-    return task._replace(job=job, params=params, network=network.said, notes=(*task.notes, *notes))
-
-
-def _fast_first(recipe, params, left) -> FastFirst:
-    if recipe.family == "normalised":
-        raise ValueError(f"fast-first must go with a recipe for filters as they are, got {recipe.name}: choose another")
-    fast = vgg19.load(vgg19.fast_path())
-    if (family := calibration.family_of(params)) != calibration.family_of(fast):  # the weights fit one of them only
-        raise ValueError(f"fast-first must go with a network of the caffe family, got {family}: leave weights")
-    return FastFirst(fast, left)
-
-
-def _stand_ins(params, recipe) -> str:
-    """What a small network does in place of what the recipe asks for, in words; nothing where it has it all."""
-    if not vgg19.taps(params):
-        return ""
-    asked = dict.fromkeys((*recipe.content, *recipe.style))
-    found = [f"{near} stands in for {layer}" for layer in asked if (near := vgg19.nearest(params, layer)) != layer]
-    found += [f"it was trained with max pooling, not {recipe.pool}"] if recipe.pool != "max" else []
-    return "; ".join(found)

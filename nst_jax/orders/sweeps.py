@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nst_jax.orders import compose, prepare, tables, workshop
+from nst_jax.orders import compose, customise, networks, prepare, tables, workshop
 from nst_jax.orders import order as orders
-from nst_jax.orders.compose import Network
+from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.watchers import Watcher
@@ -94,8 +94,8 @@ class Sweep(NamedTuple):
 def make(swept: list[Point], *, chunk: int | None = None, watchers: Callable[[Point], Sequence[Watcher]]) -> Sweep:
     """A sweep of points with local files, made ready; what is wrong with it is raised before anything is written."""
     begun, first, count = time.perf_counter(), swept[0].order, len(swept)
-    network = Network(compose.weights_path(first))
-    tasks = [compose.with_network(task, network) for task in _tasks(swept)]
+    network = Network(networks.weights_path(first))
+    tasks = [networks.with_network(task, network) for task in _tasks(swept)]
     if first.ends.minutes:
         left = (60 * first.ends.minutes - (time.perf_counter() - begun)) / count
         timed = prepare.within_minutes(tasks[0], left)
@@ -165,11 +165,11 @@ def _tasks(swept) -> Iterator[compose.Task]:
         key = order.pictures.content, order.pictures.style
         if key not in made:
             made[key] = compose.task(order, kept=kept)
-        task, recipe = made[key], compose.recipe_of(order)
+        task, recipe = made[key], customise.recipe_of(order)
         paths = order.files(recipe.start)
         sources = compose.read(order, paths, kept)
-        recipe = compose.for_content(order, recipe, sources.content.image.shape[:2])
-        job = task.job._replace(recipe=recipe, start=sources.start, seed=order.seed, turn=compose.turn_of(order))
+        recipe = customise.for_content(order, recipe, sources.content.image.shape[:2])
+        job = task.job._replace(recipe=recipe, start=sources.start, seed=order.seed, turn=customise.turn_of(order))
         notes = task.notes if len(made) == 1 and order is swept[0].order else ()
         yield task._replace(order=order, job=job, paths=paths, notes=notes)
 
@@ -185,6 +185,6 @@ def _alike(point: Point, task: compose.Task):
     neutral = point.order.with_values(**same)
     variation = task.job.recipe.variation
     if "tv_weight" in same:
-        variation = compose.recipe_of(neutral).variation
+        variation = customise.recipe_of(neutral).variation
     recipe = task.job.recipe._replace(variation=variation)
-    return task.job._replace(recipe=recipe, turn=compose.turn_of(neutral))
+    return task.job._replace(recipe=recipe, turn=customise.turn_of(neutral))

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nst_jax.orders import compose, prepare, words
+from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
-from nst_jax.orders.compose import Network, Recolouring
+from nst_jax.orders.compose import Recolouring
+from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.record import Record
@@ -70,8 +71,8 @@ def paint(order: Order, *, watchers: Sequence[Watcher] = (), controls: Controls 
     with compose.with_local_files(order) as local:
         if local.only_colours:
             return recolour(compose.recolouring(local))
-        network = Network(compose.weights_path(local))
-        task = compose.with_network(compose.task(local), network)
+        network = Network(networks.weights_path(local))
+        task = networks.with_network(compose.task(local), network)
         machine = prepare.machine_of(local, height=task.shape[0])
         return carry_out(prepare.item(task, machine, watchers=watchers), machine, controls=controls)
 
