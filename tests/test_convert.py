@@ -16,7 +16,7 @@ import pytest
 import scipy.io
 
 from nst_jax.cli import weights
-from nst_jax.network import convert, vgg19
+from nst_jax.network import convert, readers, vgg19
 
 CONVS = [name for name in vgg19.layers_of() if name.startswith("conv")]
 
@@ -327,7 +327,7 @@ def test_not_there(tmp_path):
 
 def test_no_folder_to_write_to(narrow, tmp_path):
     safetensors(tmp_path / "f", state_dict(narrow))
-    with pytest.raises(OSError, match="OUT must be in a folder that exists, got"):
+    with pytest.raises(OSError, match=r"weights must be in an existing folder, got '.*out\.h5': make '.*no' first"):
         convert.convert(tmp_path / "f", tmp_path / "no" / "out.h5")
 
 
@@ -339,7 +339,7 @@ def write_zip(path, narrow):
 
 WRITERS = {
     "hdf5": lambda path, narrow: keras(path, bgr(narrow)),
-    "ours": lambda path, narrow: vgg19.save(path, {**narrow, "input": convert.CAFFE}),
+    "ours": lambda path, narrow: vgg19.save(path, {**narrow, "input": readers.CAFFE}),
     "mat": matconvnet,
     "safetensors": lambda path, narrow: safetensors(path, state_dict(narrow)),
     "zip": write_zip,
@@ -426,7 +426,7 @@ def test_info_lists_the_search_order(narrow, tmp_path, cache, capsys, monkeypatc
     assert f"{vgg19.cache_path()} (not there)" in out
     assert f"* bundled           {vgg19.bundled_path()}\n" in out
     assert "sha256" in out
-    vgg19.save(tmp_path / "a.h5", {**narrow, "input": convert.CAFFE})
+    vgg19.save(tmp_path / "a.h5", {**narrow, "input": readers.CAFFE})
     monkeypatch.setenv("NST_JAX_WEIGHTS", str(tmp_path / "a.h5"))
     command("info")
     assert f"* $NST_JAX_WEIGHTS  {tmp_path / 'a.h5'}" in capsys.readouterr().out
