@@ -22,7 +22,7 @@ import nst_jax
 from nst_jax import cli, recipes
 from nst_jax.cli import doctor, flags, progress, stylize
 from nst_jax.network import vgg19
-from nst_jax.orders import compose, record, watchers, words, workshop
+from nst_jax.orders import compose, customise, record, watchers, words, workshop
 from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
 from nst_jax.painting import painter
@@ -88,13 +88,13 @@ def asked(*given, content="town.png", style="night.png"):
 
 def customised(*given):
     """The recipe that flags make."""
-    return compose.recipe_of(asked(*given))
+    return customise.recipe_of(asked(*given))
 
 
 def weights(*given):
     """The weights that flags make of the recipe's, at some size."""
     order = asked(*given)
-    return compose.recipe_of(order).turned(compose.turn_of(order)).weights((48, 64))
+    return customise.recipe_of(order).turned(customise.turn_of(order)).weights((48, 64))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_steps_and_recipe_are_those_asked_for(studio):
     assert customised().name == RECIPE
     plain = flags.order(cli.parser().parse_args(["stylize", "a", "b", "-o", "o.png"]))
     assert plain == Order().with_values(content="a", style=("b",))
-    assert compose.recipe_of(plain) == recipes.get(recipes.DEFAULT)
+    assert customise.recipe_of(plain) == recipes.get(recipes.DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -349,9 +349,9 @@ def test_settings_of_the_optimizer(run, optimizer, flag, value):
     code, _, err = run("stylize", "town.png", "night.png", "-o", "out.png", "--optimizer", other, name, value)
     assert code == 2
     assert "Traceback" not in err
-    last = err.splitlines()[-1]
-    assert last.startswith(f"nst-jax stylize: error: {name} must go with {optimizer}")
-    assert last.endswith(f", got {other}: add --optimizer {optimizer}")
+    [line] = err.splitlines()
+    assert line.startswith(f"nst-jax stylize: error: {name} must go with {optimizer}")
+    assert line.endswith(f", got {other}: add --optimizer {optimizer} (see nst-jax stylize --help)")
 
 
 def test_another_optimizer_forgets_the_recipes_settings():
@@ -381,14 +381,13 @@ def refused(run, studio, tmp_path):
         assert sorted(tmp_path.rglob("*")) == before
         assert (tmp_path / "out.png").read_bytes() == b"mine"
         assert (tmp_path / "file").read_bytes() == b"mine too"
-        lines = err.splitlines()
+        [line] = err.splitlines()
         if code == 1:
-            assert len(lines) == 1
-            assert lines[0].startswith("nst-jax: ")
-            return lines[0].removeprefix("nst-jax: ")
-        assert lines[0].startswith("usage: nst-jax stylize")
-        assert sum("error:" in line for line in lines) == 1
-        return lines[-1].removeprefix("nst-jax stylize: error: ")
+            assert line.startswith("nst-jax: ")
+            return line.removeprefix("nst-jax: ")
+        assert line.startswith("nst-jax stylize: error: ")
+        assert line.endswith(" (see nst-jax stylize --help)")
+        return line.removeprefix("nst-jax stylize: error: ").removesuffix(" (see nst-jax stylize --help)")
 
     return call
 
@@ -533,7 +532,7 @@ def test_no_command_and_unknown_ones(run):
         "stylize", "a.png", "b.png", "-o", "o.png", "--save", "3"
     )  # no abbreviations: flags may be added
     assert code == 2
-    assert err.splitlines()[-1] == "nst-jax: error: unrecognized arguments: --save 3"
+    assert err == "nst-jax: error: unrecognized arguments: --save 3 (see nst-jax --help)\n"
 
 
 @pytest.mark.parametrize(
@@ -794,7 +793,7 @@ def test_demo_of_an_unknown_picture(run):
     for flag, name, meant in (("--content", "skylin", "skyline"), ("--style", "wodcut", "woodcut")):
         code, _, err = run("demo", flag, name)
         assert code == 2
-        assert err.splitlines()[-1].endswith(f"got {name!r}: did you mean {meant!r}?")
+        assert f"got {name!r}: did you mean {meant!r}?" in err
     assert not os.path.exists("demo")
 
 
@@ -823,7 +822,7 @@ def test_recipes_are_listed(run):
     assert "relu4_2" in alone
     code, _, err = run("recipes", "gatys-notebok")
     assert code == 2
-    assert err.splitlines()[-1].endswith("did you mean gatys-notebook?")
+    assert "did you mean gatys-notebook?" in err
 
 
 @pytest.fixture
