@@ -202,7 +202,7 @@ def test_results_are_of_a_kind_that_says_what_made_it():
 def test_only_old_unfinished_files_are_removed(tmp_path):
     for name, age in {".nst-jax-old.tmp": 5000, ".nst-jax-new.tmp": 0, "mine.tmp": 5000}.items():
         (tmp_path / name).touch()
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
+        os.utime(tmp_path / name, (time.time() - age, 0.0))
     storage.remove_leftovers(tmp_path, age=lists.OLD)
     assert sorted(os.listdir(tmp_path)) == [".nst-jax-new.tmp", "mine.tmp"]
     storage.remove_leftovers(tmp_path, age=0)
@@ -215,7 +215,7 @@ def test_a_picture_that_is_not_ours_is_never_taken_for_a_result(tmp_path):
     for text in (None, "Painted by Ada", '{"format": "nst_jax run 9"}'):
         images.save(tmp_path / "a.png", np.zeros((8, 8, 3)), extras=images.Extras(text=text))
         with pytest.raises(
-            ValueError, match="output must not be another's picture, got a[.]png, which holds no settings"
+            ValueError, match=r"output must not be another's picture, got a[.]png, which holds no settings"
         ):
             lists.finished(tmp_path / "a.png", wanted)
     (tmp_path / "a.png").write_bytes(b"no picture")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nst_jax.cli import show
-from nst_jax.orders import compose, lists, order, prepare, record, words
+from nst_jax.orders import customise, lists, order, prepare, record, words
 from nst_jax.orders.order import Order
 from nst_jax.orders.record import Record
 from nst_jax.painting.job import FAST, Stage
@@ -57,7 +57,7 @@ def asked_again(text: str, **files) -> Order:
     """The order that a record makes, as far as it is checked before any picture is read."""
     found = record.order_of(record.parse(text), FILES | files)
     order.check(found)
-    compose.recipe_of(found)
+    customise.recipe_of(found)
     return found
 
 
