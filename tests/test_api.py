@@ -148,6 +148,7 @@ def test_all_is_exactly_the_public_names():
         "from nst_jax import recipes; recipes.everything()",
         "from nst_jax.ground import choices, extras, storage",
         "from nst_jax.pictures import kinds, metadata, download",
+        "from nst_jax.network import layers",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement):

@@ -54,7 +54,7 @@ def _float32(value):
 # Keras: HDF5 in three layouts, and a zip around the third.
 
 
-def read_hdf5(path, stream=None) -> Published:
+def read_hdf5(path, *, stream=None) -> Published:
     """Keras' HDF5 file, or our own."""
     with _one_line_error(path), h5py.File(stream or path) as file:
         ours = file.attrs.get("format") == files.FORMAT
@@ -203,7 +203,7 @@ def read_zip(path) -> Published:
     with _one_line_error(path), zipfile.ZipFile(path) as archive:
         keras = "model.weights.h5" in archive.namelist()
         weights = io.BytesIO(archive.read("model.weights.h5")) if keras else None
-    return read_hdf5(path, weights) if keras else read_pth(path)
+    return read_hdf5(path, stream=weights) if keras else read_pth(path)
 
 
 def read_pth(path) -> Published:
