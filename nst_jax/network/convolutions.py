@@ -23,58 +23,58 @@ SPREAD = 2  # planes, of which each channel of the result takes nine, for each c
 ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
 
 
-def plain(x, kernel):
+def convolve(x, kernel):
     """Convolution as networks mean it, zero padded: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def correlate(x, kernel):
-    """`plain`, computed the fastest way there is: on CPUs, in float32, within 2e-6 of it."""
-    if not worth(*kernel.shape[2:]) or x.shape[1] < ROWS or not _single(x, kernel):
+def winograd(x, kernel):
+    """`convolve`, computed the fastest way there is: on CPUs, in float32, within 2e-6 of it."""
+    if not winograd_pays(*kernel.shape[2:]) or x.shape[1] < ROWS or not _all_float32(x, kernel):
         return direct(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=by_fours, default=plain)
+    return lax.platform_dependent(x, kernel, cpu=by_four_rows, default=convolve)
 
 
 def direct(x, kernel):
-    """`plain`, computed the fastest of those ways that compile as fast."""
+    """`convolve`, computed the fastest of those ways that compile as fast."""
     c, d = kernel.shape[2:]
-    if c > FEW or 9 * d > SPREAD * c or not _single(x, kernel):
-        return plain(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=by_planes, default=plain)
+    if c > FEW or 9 * d > SPREAD * c or not _all_float32(x, kernel):
+        return convolve(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=by_planes, default=convolve)
 
 
-def _single(*arrays):
+def _all_float32(*arrays):
     return all(a.dtype == jnp.float32 for a in arrays)
 
 
-def worth(c: int, d: int) -> bool:
+def winograd_pays(c: int, d: int) -> bool:
     """Whether a convolution from so many channels to so many is faster so."""
     return (LEAST_FEW if min(c, d) <= FEW else LEAST) <= c * d <= MOST
 
 
-def by_fours(x, kernel):
-    """`plain`, four rows at a time: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
+def by_four_rows(x, kernel):
+    """`convolve`, four rows at a time: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
     n, h, w, _ = x.shape
-    parts = [_in_one(rows, one) for rows, one in zip(_combined(x), _kernels(kernel), strict=True)]
+    parts = [_convolve_as_one_row(rows, one) for rows, one in zip(_combine_rows(x), _row_kernels(kernel), strict=True)]
     s, p = parts[1] + parts[2], parts[3] + parts[4]
     t, q = parts[1] - parts[2], parts[3] - parts[4]
     four = parts[0] + s + p, t + 2 * q, s + 4 * p, t + 8 * q + parts[5]
     return jnp.stack(four, 2).reshape(n, -1, w, kernel.shape[3])[:, :h]
 
 
-def _in_one(x, kernel):
-    """`plain` of a kernel of one row, all rows in one: [n, h, w, c], [1, 3, c, d] -> [n, h, w, d]."""
+def _convolve_as_one_row(x, kernel):
+    """`convolve` of a kernel of one row, all rows in one: [n, h, w, c], [1, 3, c, d] -> [n, h, w, d]."""
     n, h, w, c = x.shape
     apart = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    return plain(apart.reshape(1, 1, -1, c), kernel).reshape(n, h, w + 1, -1)[:, :, :w]
+    return convolve(apart.reshape(1, 1, -1, c), kernel).reshape(n, h, w + 1, -1)[:, :, :w]
 
 
-def _kernels(kernel):
+def _row_kernels(kernel):
     """Six kernels of one row, from one of three; in a loop XLA makes them once: each [1, 3, c, d]."""
     return [jnp.stack([sum(float(g) * kernel[i] for i, g in enumerate(row) if g)]) for row in KERNEL]
 
 
-def _combined(x):
+def _combine_rows(x):
     """Six combinations of the six rows around every four: each [n, ⌈h / 4⌉, w, c]."""
     n, h, w, c = x.shape
     fours = jnp.pad(x, ((0, 0), (1, 3 + -h % 4), (0, 0), (0, 0))).reshape(n, -1, 4, w, c)
@@ -85,7 +85,7 @@ def _combined(x):
 
 
 def by_planes(x, kernel):
-    """`plain`, the result's channels apart: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
+    """`convolve`, the result's channels apart: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
     h, w = x.shape[1:3]
     products = jnp.einsum("ijcd,nhwc->ijdnhw", kernel, x)
     planes = jnp.pad(products, ((0, 0),) * 4 + ((1, 1), (1, 1)))

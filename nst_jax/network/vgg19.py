@@ -53,14 +53,14 @@ def _with_own_gradient(correlate):
     def backward(saved, g):
         x, kernel = saved
         dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-        (dkernel,) = jax.vjp(lambda k: convolutions.plain(x, k), kernel)[1](g)  # dropped, unless a network is trained
+        (dkernel,) = jax.vjp(lambda k: convolutions.convolve(x, k), kernel)[1](g)  # dropped, unless a network is trained
         return dx, dkernel
 
     convolve.defvjp(lambda x, kernel: (correlate(x, kernel), (x, kernel)), backward)
     return convolve
 
 
-conv = _with_own_gradient(convolutions.correlate)
+conv = _with_own_gradient(convolutions.winograd)
 CONVOLUTIONS = {"winograd": conv, "direct": _with_own_gradient(convolutions.direct)}
 """How a CPU computes 3 × 3 convolutions: the direct way is slower, but compiles in a third of the time."""
 

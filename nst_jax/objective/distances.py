@@ -139,7 +139,7 @@ def wasserstein(m: Moments, t: Moments) -> Array:
     ridge = jnp.maximum(1e-4 * variance, rounding) + 1e-12  # maps may have less rank than channels, or none
     floor = ridge[:, None, None] * jnp.eye(channels, dtype=ridge.dtype)[None]
     a, b = _covariance(m) + floor, _covariance(t) + floor
-    cross = jnp.stack([matrix_roots.cross(x, y) for x, y in zip(a, b, strict=True)])
+    cross = jnp.stack([matrix_roots.trace_of_root(x, y) for x, y in zip(a, b, strict=True)])
     spread = jnp.trace(a + b, axis1=1, axis2=2) - 2 * cross
     return (jnp.square(m.total - t.total).sum(1) + spread) / channels
 

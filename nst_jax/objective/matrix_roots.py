@@ -23,7 +23,7 @@ QUINTICS = (
 
 
 @jax.custom_vjp
-def cross(a, b) -> Array:
+def trace_of_root(a, b) -> Array:
     """tr((b^½ a b^½)^½) of positive definite matrices: [n, n], [n, n] -> scalar.
 
     It is the sum of the singular values of chol(b)ᵀ chol(a), and its slope by `a` is ½ b^½ (b^½ a b^½)^-½ b^½.
@@ -32,13 +32,13 @@ def cross(a, b) -> Array:
 
 
 def _forward(a, b):
-    value, *factors = _decomposed(a, b)
+    value, *factors = _factorise(a, b)
     return value, factors
 
 
 def _backward(factors, g):
     la, lb, u = factors
-    return g * _slope(la, lb, u), g * _slope(lb, la, u.T)
+    return g * _gradient(la, lb, u), g * _gradient(lb, la, u.T)
 
 
 # One matrix at a time, whatever is mapped: jaxlib 0.10's batched LAPACK calls wait for each other's threads for ever
@@ -46,7 +46,7 @@ def _backward(factors, g):
 
 
 @jax.custom_batching.sequential_vmap
-def _decomposed(a, b):
+def _factorise(a, b):
     la, lb = jnp.linalg.cholesky(a), jnp.linalg.cholesky(b)
     m = jnp.matmul(lb.T, la, precision=lax.Precision.HIGHEST)
     u = polar(m)
@@ -54,28 +54,28 @@ def _decomposed(a, b):
 
 
 @jax.custom_batching.sequential_vmap
-def _slope(la, lb, u):
+def _gradient(la, lb, u):
     """½ lb u la⁻¹, which is symmetric but for rounding."""
     right = jnp.matmul(lb, u, precision=lax.Precision.HIGHEST)
     x = jax.scipy.linalg.solve_triangular(la, right.T, lower=True, trans=1)
     return (x + x.T) / 4
 
 
-cross.defvjp(_forward, _backward)
+trace_of_root.defvjp(_forward, _backward)
 
 
 def polar(m) -> Array:
     """The nearest orthogonal matrix, UVᵀ of m = U S Vᵀ: by LAPACK on a CPU, by matrix products alone elsewhere."""
-    return lax.platform_dependent(m, cpu=by_decomposition, default=by_products)
+    return lax.platform_dependent(m, cpu=polar_by_svd, default=polar_by_products)
 
 
-def by_decomposition(m) -> Array:
+def polar_by_svd(m) -> Array:
     """`polar` from a singular value decomposition."""
     u, _, v = jnp.linalg.svd(m)
     return jnp.matmul(u, v, precision=lax.Precision.HIGHEST)
 
 
-def by_products(m) -> Array:
+def polar_by_products(m) -> Array:
     """`polar` by twelve quintics: singular values down to 1e-6 of the largest come to one."""
     x = m / jnp.maximum(jnp.linalg.norm(m), 1e-30)
     for a, b, c in QUINTICS:

@@ -109,7 +109,7 @@ def choose_plan(load: Load, memory: int) -> Plan:
 def repays(params, shape: tuple[int, int], steps: int) -> bool:
     """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
-    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.worth(*k[2:])}
+    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.winograd_pays(*k[2:])}
     most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
     return steps * math.prod(shape) * most >= REPAID
 

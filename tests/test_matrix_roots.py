@@ -16,7 +16,7 @@ def matrix(n=96, decay=1.5):
     return (u * np.arange(1.0, n + 1) ** -decay) @ v
 
 
-@pytest.mark.parametrize("polar", [matrix_roots.by_decomposition, matrix_roots.by_products])
+@pytest.mark.parametrize("polar", [matrix_roots.polar_by_svd, matrix_roots.polar_by_products])
 def test_polar_factor_is_that_of_float64(polar):
     m = matrix()
     u, s, v = np.linalg.svd(m)
@@ -38,7 +38,7 @@ def root(m):
 
 def test_value_and_both_slopes_are_those_of_float64():
     a, b = covariances()
-    value, slopes = jax.value_and_grad(matrix_roots.cross, (0, 1))(jnp.float32(a), jnp.float32(b))
+    value, slopes = jax.value_and_grad(matrix_roots.trace_of_root, (0, 1))(jnp.float32(a), jnp.float32(b))
     assert float(value) == pytest.approx(np.trace(root(root(b) @ a @ root(b))), rel=1e-5)
     for slope, (x, y) in zip(slopes, ((a, b), (b, a)), strict=True):
         expected = 0.5 * root(y) @ np.linalg.inv(root(root(y) @ x @ root(y))) @ root(y)
@@ -48,24 +48,24 @@ def test_value_and_both_slopes_are_those_of_float64():
 def test_jit_and_vmap_agree_with_plain():
     a, b = (jnp.float32(m) for m in covariances(32))
     several = jnp.stack([a, 2 * a, b])
-    plain = jnp.stack([jax.grad(matrix_roots.cross)(m, b) for m in several])
+    plain = jnp.stack([jax.grad(matrix_roots.trace_of_root)(m, b) for m in several])
     np.testing.assert_allclose(
-        jax.jit(jax.vmap(jax.grad(matrix_roots.cross), (0, None)))(several, b), plain, rtol=1e-4, atol=1e-5
+        jax.jit(jax.vmap(jax.grad(matrix_roots.trace_of_root), (0, None)))(several, b), plain, rtol=1e-4, atol=1e-5
     )
 
 
 def test_lapack_gets_one_matrix_at_a_time():
     a, b = (jnp.float32(m) for m in covariances(16))
-    text = jax.jit(jax.vmap(jax.grad(matrix_roots.cross), (0, None))).lower(jnp.stack([a, b]), b).as_text()
+    text = jax.jit(jax.vmap(jax.grad(matrix_roots.trace_of_root), (0, None))).lower(jnp.stack([a, b]), b).as_text()
     calls = [line for line in text.splitlines() if "lapack" in line or "trsm" in line]
     assert calls
     assert not [line for line in calls if "tensor<2x16x16" in line]
 
 
 def test_elsewhere_than_on_a_cpu_no_singular_value_decomposition_is_called():
-    exported = jax.export.export(jax.jit(jax.grad(matrix_roots.cross)), platforms=("cuda",))(jnp.eye(16), jnp.eye(16))
+    exported = jax.export.export(jax.jit(jax.grad(matrix_roots.trace_of_root)), platforms=("cuda",))(jnp.eye(16), jnp.eye(16))
     assert "gesvd" not in exported.mlir_module().lower()
 
 
 def test_a_matrix_of_zeros_has_no_singular_values():
-    assert float(jnp.vdot(matrix_roots.by_products(jnp.zeros((8, 8))), jnp.ones((8, 8)))) == 0
+    assert float(jnp.vdot(matrix_roots.polar_by_products(jnp.zeros((8, 8))), jnp.ones((8, 8)))) == 0
