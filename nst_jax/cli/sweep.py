@@ -43,11 +43,11 @@ def _painted(args):
     begun, order = time.perf_counter(), flags.order(args)
     contents = [args.content, *(args.contents or [])]
     styles = [(style,) for style in args.style] if args.each_style else [tuple(args.style)]
-    with compose.with_local_files(order) as local:  # also fails early where an address does
-        given = {"content": contents, "style": styles} | flags.axes(args)
-        if not args.contents and not args.each_style:
-            given |= {"content": [local.pictures.content], "style": [local.pictures.style]}
-        return _paint(args, local, given, begun)
+    with compose.local_names() as local:  # also fails early where an address does
+        axes = flags.axes(args)
+        starts = {"init": [*map(local, axes["init"])]} if "init" in axes else {}
+        given = {"content": [*map(local, contents)], "style": [tuple(map(local, each)) for each in styles]}
+        return _paint(args, order.with_files(local), given | axes | starts, begun)
 
 
 def _paint(args, order, given, begun) -> int:

@@ -55,6 +55,13 @@ class Recolouring(NamedTuple):
 @contextlib.contextmanager
 def with_local_files(order: Order) -> Iterator[Order]:
     """For a while, pictures that are named by addresses on the web are files, which this order names instead."""
+    with local_names() as local:
+        yield order.with_files(local)
+
+
+@contextlib.contextmanager
+def local_names() -> Iterator[Callable[[str], str]]:
+    """For a while, a function that gives addresses on the web the names of files, and leaves other names alone."""
     known: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="nst-jax-") as folder:
 
@@ -67,7 +74,7 @@ def with_local_files(order: Order) -> Iterator[Order]:
             return known[name]
 
         try:
-            yield order.with_files(local)
+            yield local
         except (ValueError, OSError) as error:
             text = str(error)
             for name, path in known.items():  # say what was asked for, not where it lies for a while
