@@ -15,8 +15,8 @@ import numpy as np
 
 from nst_jax import recipes
 from nst_jax.objective import losses
+from nst_jax.painting import batches, memory, painter, runs
 from nst_jax.painting import job as jobs
-from nst_jax.painting import memory, painter, vmapped
 from nst_jax.painting.job import ANY, FastFirst, Job
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Run, Snapshot
@@ -54,8 +54,8 @@ def cases(inputs) -> dict[str, Case]:
         begin = functools.partial(painter.start, params, job, machine=machine)
         return Case(begin, functools.partial(painter.resume, params, job, machine=machine), stops, turn)
 
-    known = vmapped.Known(params, _several(town, night), ANY)
-    several = vmapped.Many(known, (0, 1, 2), vmapped.varying(known.jobs), ANY)
+    known = batches.Known(params, _several(town, night), ANY)
+    several = batches.Many(known, (0, 1, 2), batches.varying(known.jobs), ANY)
     return {
         "adam": one(ADAM, 3),
         "lbfgs": one(LBFGS._replace(schedule=SIZES), 3, 6),
@@ -64,9 +64,7 @@ def cases(inputs) -> dict[str, Case]:
         "fast first": one(ADAM._replace(schedule=SIZES), 4, 6, 7, first=FastFirst(other, 2)),
         "tiles": one(ADAM, 3, content=large, machine=_tight(params, large, night)),
         "turned": one(ADAM, 2, 5, styles=(night, wood), turn=TURNED),
-        "several": Case(
-            functools.partial(painter.begin, several), functools.partial(painter.restore, several), (3,), None
-        ),
+        "several": Case(functools.partial(runs.begin, several), functools.partial(runs.restore, several), (3,), None),
     }
 
 

@@ -13,7 +13,7 @@ from nst_jax.network import vgg19
 from nst_jax.objective import losses, tiles
 from nst_jax.objective.losses import Region, Style
 from nst_jax.painting import job as jobs
-from nst_jax.painting import memory, painter, transfer
+from nst_jax.painting import memory, painter, runs, transfer
 from nst_jax.painting.job import WHOLE, Job
 from nst_jax.painting.memory import Load, Machine, Plan
 
@@ -212,7 +212,7 @@ def failing(monkeypatch):
     """Makes one call of `transfer.consume` fail, as on a device that is not the host."""
 
     def fail(call, *message):
-        monkeypatch.setattr(painter, "_copy_on_host", jax.device_get)
+        monkeypatch.setattr(runs, "_copy_on_host", jax.device_get)
         monkeypatch.setattr(transfer, "consume", Failing(transfer.consume, call, *message))
 
     return fail
@@ -260,7 +260,7 @@ def test_other_errors_of_a_device_end_a_run(narrow, job, failing):
 
 
 def test_on_a_host_that_is_the_device_nothing_is_copied(narrow, job, monkeypatch):
-    assert painter._copy_on_host(painter.start(narrow, job).state) is None
+    assert runs._copy_on_host(painter.start(narrow, job).state) is None
     monkeypatch.setattr(transfer, "consume", Failing(transfer.consume, 1))
     with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
         list(painter.frames(narrow, job))

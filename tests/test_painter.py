@@ -10,7 +10,7 @@ import nst_jax
 from nst_jax import recipes
 from nst_jax.objective import losses
 from nst_jax.painting import job as jobs
-from nst_jax.painting import memory, painter
+from nst_jax.painting import memory, painter, runs
 from nst_jax.painting.job import FAST, MAIN, FastFirst, Job, Stage
 from nst_jax.painting.memory import Plan
 
@@ -63,7 +63,7 @@ def test_the_loss_goes_down_and_its_terms_have_names(narrow, town, night):
 
 def test_terms_are_evaluated_when_they_are_asked_for_and_once():
     calls = []
-    terms = painter.Terms(lambda: calls.append(1) or {"variation": 2.0})
+    terms = runs.Terms(lambda: calls.append(1) or {"variation": 2.0})
     assert calls == []
     assert (dict(terms), terms["variation"], len(terms)) == ({"variation": 2.0}, 2.0, 1)
     assert calls == [1]

@@ -7,7 +7,8 @@ import pytest
 
 from nst_jax import recipes
 from nst_jax.objective import losses
-from nst_jax.painting import painter, transfer, vmapped
+from nst_jax.painting import batches, painter, transfer
+from nst_jax.painting import runs as where
 from nst_jax.painting.job import ANY, FastFirst, Job
 from nst_jax.recipes import Turn
 
@@ -258,8 +259,8 @@ def test_a_single_style_has_no_mix(narrow, town, night):
 def test_a_turn_of_several_pictures_is_each_ones_own(narrow, town, night, compilations):
     recipe = ADAM._replace(schedule=recipes.once(12), keep=("clamped", "best"))
     each = [job(town, night, town[::-1].copy(), recipe=recipe.times(style=x)) for x in (1.0, 3.0, 10.0)]
-    known = vmapped.Known(narrow, each, ANY)
-    run = painter.begin(vmapped.Many(known, (0, 1, 2), vmapped.varying(each), ANY))
+    known = batches.Known(narrow, each, ANY)
+    run = where.begin(batches.Many(known, (0, 1, 2), batches.varying(each), ANY))
     run = painter.advance(run, 4)
     painter.look(run)
     turns = Turn(style=20.0, mix=(1.0, 3.0)), Turn(rate=0.5, strength=0.6)

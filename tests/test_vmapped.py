@@ -11,8 +11,8 @@ import nst_jax
 from nst_jax import recipes
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Region, Style
+from nst_jax.painting import batches, memory, painter, transfer, vmapped
 from nst_jax.painting import job as one_job
-from nst_jax.painting import memory, painter, transfer, vmapped
 from nst_jax.painting.job import ANY, FastFirst, Job, Stage
 from nst_jax.recipes import Turn
 
@@ -79,11 +79,11 @@ def test_batches_compile_once_whatever_the_number(narrow, town, night, compilati
 def test_gradients_of_a_batch_are_the_single_ones(distance, narrow, town, night):
     recipe = QUICK._replace(style_distance=distance)
     jobs = [job(town, night, recipe=r) for r in of(recipe, EIGHT)]
-    known, stage = vmapped.Known(narrow, jobs, ANY), Stage(town.shape[:2], 1)
+    known, stage = batches.Known(narrow, jobs, ANY), Stage(town.shape[:2], 1)
     gradient = jax.value_and_grad(losses.objective(one_job.loss(recipe)))
     args = [known.arguments(stage, n, known.scene(stage, n), None) for n in range(8)]
-    axes, pictures = vmapped.varying(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
-    many = jax.jit(vmapped.map_step(gradient, axes))(pictures, *vmapped.join(args, axes))
+    axes, pictures = batches.varying(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
+    many = jax.jit(batches.map_step(gradient, axes))(pictures, *batches.join(args, axes))
     single = jax.jit(gradient)
     for n, arg in enumerate(args):
         value, slope = single(pictures[n], *arg)
@@ -120,7 +120,7 @@ def test_mixes_may_vary_and_another_network_may_begin(narrow, town, night):
     two = night, night[::-1, :, ::-1].copy()
     mixes = (1.0, 0.0), (1.0, 2.0)
     jobs = [job(town, *two, recipe=recipe, turn=Turn(mix=mix), first=FastFirst(other, 1)) for mix in mixes]
-    assert vmapped.varying(jobs)[1].style == 0
+    assert batches.varying(jobs)[1].style == 0
     for one, frame in zip(jobs, last(narrow, jobs, chunk=2), strict=True):
         *_, alone = painter.frames(narrow, one)
         np.testing.assert_allclose(frame.image, alone.image, atol=2e-3)
@@ -129,14 +129,14 @@ def test_mixes_may_vary_and_another_network_may_begin(narrow, town, night):
 
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
-    made, part = [], vmapped._part
-    monkeypatch.setattr(vmapped, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
+    made, part = [], batches._part
+    monkeypatch.setattr(batches, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
     jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK._replace(style_distance="gram"), EIGHT)]
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["spatial"] * 2 + ["style"] * 2, "one of each for each size"
-    axes = vmapped.varying(jobs)
+    axes = batches.varying(jobs)
     assert axes == (None, losses.Targets(losses.Spatial(None, None), None), losses.Weights(None, 0, None))
-    assert vmapped.varying([job(town, night), job(night, night)])[1].spatial.content == 0
+    assert batches.varying([job(town, night), job(night, night)])[1].spatial.content == 0
 
 
 def test_a_judge_weighs_all_alike(narrow, town, night):

@@ -22,7 +22,7 @@ from nst_jax.orders.order import Order
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.record import Record
 from nst_jax.orders.watchers import Start, Still, Watcher, finite_terms, picture_of
-from nst_jax.painting import painter, vmapped
+from nst_jax.painting import painter, runs, vmapped
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Frame, Run
 from nst_jax.pictures import images
@@ -218,12 +218,12 @@ def drive(
     Turns are taken at their steps, and from the controls between chunks; a stop ends it after one more frame.
     """
     seconds, shown, planned = None, time.perf_counter(), list(turns)
-    with painter.compiling_ahead() as ahead:
+    with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.stop.is_set():
             turn = controls.turn()
             while planned and planned[0][0] <= run.done:
                 turn = planned.pop(0)[1]
-            marks = [painter.until(run, n) for n in every] + [step - run.done for step, _ in planned[:1]]
+            marks = [runs.until(run, n) for n in every] + [step - run.done for step, _ in planned[:1]]
             compiled, begun = run.info is not None and run.step < run.now.steps, time.perf_counter()
             count = min(*marks, _chunk(seconds))
             run = painter.consume(run, count, turn=turn)

@@ -15,6 +15,11 @@ import optax
 from jax import Array, lax
 
 from nst_jax.painting import programs
+from nst_jax.painting.optimizers import OPTIMIZERS as OPTIMIZERS
+from nst_jax.painting.optimizers import adam as adam
+from nst_jax.painting.optimizers import keras_adam as keras_adam
+from nst_jax.painting.optimizers import lbfgs as lbfgs
+from nst_jax.painting.optimizers import sgd as sgd
 
 
 class State(NamedTuple):
@@ -37,74 +42,6 @@ class Solver(NamedTuple):
     init: Callable[[Array], Any]  # image -> state
     step: Callable[..., tuple[Any, Info]]  # (state, *args) -> (state, info)
     picture: Callable[[Any], Array]  # state -> image
-
-
-def _row(x):
-    """A number, or one for each channel: [1, 1, 3]."""
-    return jnp.asarray(x, jnp.float32)[None, None] if isinstance(x, tuple) else x
-
-
-class Rate(NamedTuple):
-    """A factor of the learning rate: a value of the state, so that changing it compiles nothing."""
-
-    rate: Array
-
-
-def scale_by_rate() -> optax.GradientTransformation:
-    """Multiplies updates by a factor that `turn` may change while a run goes on."""
-    return optax.GradientTransformation(
-        lambda params: Rate(jnp.float32(1)), lambda updates, state, params=None: (state.rate * updates, state)
-    )
-
-
-@functools.cache
-def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
-    """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
-    steps = [
-        optax.scale_by_adam(b1, b2, _row(eps)),
-        scale_by_rate(),
-        optax.stateless(lambda u, _: -_row(learning_rate) * jnp.asarray(u)),
-    ]
-    if slowing:
-        steps.append(optax.scale_by_schedule(lambda t: 1 / jnp.sqrt(1 + slowing * t)))
-    return optax.with_extra_args_support(optax.chain(*steps))
-
-
-@functools.cache
-def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.GradientTransformationExtraArgs:
-    """Adam as Keras and TensorFlow have it: ε counts as ε/√(1 − β2ᵗ), 31.6 times as much at the first step."""
-
-    def init(params):
-        zeros = jnp.zeros_like(params)
-        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros), Rate(jnp.float32(1))
-
-    def update(grad, states, params=None):
-        state, factor = states
-        count = state.count + 1
-        mu = b1 * state.mu + (1 - b1) * grad
-        nu = b2 * state.nu + (1 - b2) * jnp.square(grad)
-        rate = learning_rate * jnp.sqrt(1 - b2**count) / (1 - b1**count)
-        update = -rate * (factor.rate * mu) / (jnp.sqrt(nu) + eps)
-        return update, (optax.ScaleByAdamState(count, mu, nu), factor)
-
-    return optax.with_extra_args_support(optax.GradientTransformation(init, update))  # type: ignore[arg-type]
-
-
-@functools.cache
-def sgd(learning_rate=0.1, *, decay=1.0, decay_steps=100) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent, its rate multiplied by `decay` over each `decay_steps`."""
-    descent = optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay))
-    return optax.with_extra_args_support(optax.chain(scale_by_rate(), descent))
-
-
-@functools.cache
-def lbfgs(*, memory=10, linesearch_steps=20) -> optax.GradientTransformationExtraArgs:
-    """Optax's L-BFGS with a zoom line search, whose last gradient starts the next step."""
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=linesearch_steps, initial_guess_strategy="one")
-    return optax.lbfgs(memory_size=memory, linesearch=search)
-
-
-OPTIMIZERS = {"adam": adam, "keras-adam": keras_adam, "sgd": sgd, "lbfgs": lbfgs}
 
 
 def _owned(leaf):

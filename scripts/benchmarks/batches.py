@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from benchmarks import cases, timing
 
-from nst_jax.painting import transfer, vmapped
+from nst_jax.painting import batches, transfer
 
 FACTORS = (0.1, 1.0, 10.0, 100.0)
 
@@ -15,10 +15,10 @@ def row(args, size: int) -> timing.Result:
     known = cases.case(size, args.weights)
     params, targets, weights = known.rest
     each = [weights._replace(style={k: x * w for k, w in weights.style.items()}) for x in FACTORS]
-    axes = vmapped.Arguments(None, None, weights._replace(content=None, style=0, variation=None))
-    several = vmapped.join([vmapped.Arguments(params, targets, one) for one in each], axes)
-    step, start = vmapped.map_step(known.solver.step, axes), known.solver.init(known.start)
-    starts = vmapped.join([start] * len(FACTORS), 0)
+    axes = batches.Arguments(None, None, weights._replace(content=None, style=0, variation=None))
+    several = batches.join([batches.Arguments(params, targets, one) for one in each], axes)
+    step, start = batches.map_step(known.solver.step, axes), known.solver.init(known.start)
+    starts = batches.join([start] * len(FACTORS), 0)
 
     def last(step, state, *rest):
         *_, (_, state, _) = transfer.frames(step, state, *rest, num_steps=args.steps, every=args.steps)

@@ -1,0 +1,250 @@
+"""Several pictures that are painted by one program: which of a step's arguments have an axis, and what jobs share."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax.network import vgg19
+from nst_jax.objective import losses
+from nst_jax.objective.losses import Region, Spatial, Targets
+from nst_jax.painting import devices, memory, runs, scenes, transfer
+from nst_jax.painting import job as one_job
+from nst_jax.painting.job import WHOLE, Job, Stage
+from nst_jax.painting.memory import Machine
+from nst_jax.painting.runs import Frame, Run
+from nst_jax.painting.scenes import Scene
+from nst_jax.recipes import Turn, Weights
+
+MOMENTS = 128  # styles' moments that are kept for the next chunk: 2.4 MB each with the real network
+
+
+class Arguments(NamedTuple):
+    """What a step takes after its state; or, of each of these, where the batch is: 0, or None in what jobs share."""
+
+    params: Any
+    targets: Any
+    weights: Any
+
+
+@functools.cache
+def map_step(step: Callable, axes: Arguments, *, mesh=None) -> Callable:
+    """A step of a batch of states. Equal arguments give the same function, compiled once for each size."""
+    return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else devices.map_over(step, (0, *axes), mesh)
+
+
+def varying(jobs: Sequence[Job]) -> Arguments:
+    """The axes of the arguments of these jobs' steps."""
+
+    def axis(of) -> Any:
+        first, *others = map(of, jobs)
+        return 0 if any(other != first for other in others) else None
+
+    weights = [job.weights(job.shape, vgg19.WIDTHS) for job in jobs]
+    each: list[Any] = [0 if any(w[i] != weights[0][i] for w in weights) else None for i in range(3)]
+    spatial = Spatial(axis(lambda job: id(job.content)), axis(_guides))
+    return Arguments(None, Targets(spatial, axis(_styles)), Weights(*each))
+
+
+def _guides(job):
+    return tuple(id(region.guide) for region in job.regions)
+
+
+def _styles(job):
+    rows = (style for region in job.regions for style in (*region.styles, None))
+    return job.turn.mix, *(s and (_style(s), s.weight) for s in rows)
+
+
+def _style(style):
+    return id(style.image), id(style.guide), style.scale
+
+
+def join(trees: Sequence, axes):
+    """Trees as a batch: stacked where axes, or a beginning of their tree, say 0; the first's own where None."""
+
+    def joined(axis, *parts):
+        return parts[0] if axis is None else _stack(*jax.tree.map(lambda x: jnp.asarray(x, _dtype(x)), parts))
+
+    return jax.tree.map(joined, axes, *trees, is_leaf=lambda axis: axis is None)
+
+
+def _dtype(leaf):
+    return jnp.float32 if isinstance(leaf, float) else None
+
+
+@jax.jit
+def _stack(*trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def split(tree, size: int) -> list:
+    """The trees of a batch of this size."""
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(size)]
+
+
+# What jobs share
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _part(prepare, name, *args):
+    return getattr(prepare(*args), name)  # XLA computes nothing else
+
+
+class Known:
+    """What is measured for jobs, by stage and a job's number: what they share is made once, and kept for the next."""
+
+    def __init__(self, params, jobs: Sequence[Job], machine: Machine):
+        self.params, self.jobs, self.machine = params, jobs, machine
+        self.first: dict = {}  # a picture, or what is measured of it: the number of the job that has it first
+        self.pictures = functools.lru_cache(8)(self._pictures)
+        self.spatial = functools.lru_cache(8)(self._spatial)
+        self.moments = functools.lru_cache(MOMENTS)(self._moments)
+
+    def scene(self, stage: Stage, number: int) -> Scene:
+        """What a stage of a job measures."""
+        job = self.jobs[number]
+        over = self.first.setdefault(("over", id(job.content), _guides(job)), number)
+
+        def moments(i, j, style):
+            return self.moments(stage, *self.first.setdefault(("style", _style(style)), (number, i, j)))
+
+        styles = (tuple(moments(i, j, s) for j, s in enumerate(r.styles)) for i, r in enumerate(job.regions))
+        return Scene(self.spatial(stage, over), tuple(styles))
+
+    def at(self, stage: Stage, number: int):
+        """The content and regions of a job at a stage's shape."""
+        job = self.jobs[number]
+        return self.pictures(stage, self.first.setdefault((id(job.content), _guides(job), _styles(job)), number))
+
+    def network(self, stage: Stage):
+        """The parameters that paint a stage."""
+        return one_job.network(self.params, self.jobs[0], stage)
+
+    def weights(self, stage: Stage, number: int, turn: Turn | None = None) -> Weights:
+        """The loss weights of a job."""
+        return self.jobs[number].weights(stage.shape, vgg19.shape_of(self.network(stage))[0], turn)
+
+    def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None) -> Arguments:
+        """What a step of one job takes after its state."""
+        style = scenes.blend(scene.styles, self.jobs[number], turn)
+        return Arguments(self.network(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
+
+    def seldom(self, stage: Stage) -> losses.Loss:
+        """The loss as it is best computed once in a while."""
+        plan = stage.plan._replace(direct=True)
+        return one_job.loss(self.jobs[0].recipe, plan=plan, machine=self.machine)
+
+    def _pictures(self, stage, number):
+        return one_job.pictures_at(self.jobs[number], stage.shape)
+
+    def _spatial(self, stage, number):
+        content, regions = self.at(stage, number)
+        weights = self.weights(stage, number)
+        args = self.network(stage), content, (), weights._replace(style={})
+        spatial = _part(self.seldom(stage).prepare, "spatial", *args)
+        return spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
+
+    def _moments(self, stage, number, i, j):
+        content, regions = self.at(stage, number)
+        alone = Region((regions[i].styles[j]._replace(weight=1.0),))
+        args = self.network(stage), content, (alone,), self.weights(stage, number)._replace(content={})
+        return _part(self.seldom(stage).prepare, "style", *args)
+
+
+class Many(NamedTuple):
+    """Several pictures that are painted by one program."""
+
+    known: Known
+    numbers: tuple[int, ...]  # of the jobs; a last chunk repeats one
+    axes: Arguments
+    machine: Machine
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs, in their order."""
+        return [self.known.jobs[number] for number in self.numbers]
+
+    @property
+    def turn(self) -> Turn:
+        """What holds before any turn, of the first."""
+        return self.jobs[0].turn
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of all the jobs, each whole."""
+        found = []
+        for stage in one_job.unplanned(self.jobs[0]):
+            direct = not memory.repays(self.known.network(stage), stage.shape, stage.steps)
+            found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
+        return tuple(found)
+
+    def solver(self, stage: Stage) -> transfer.Solver:
+        """The solver of one picture."""
+        recipe = self.jobs[0].recipe
+        return one_job.solver(recipe, one_job.loss(recipe, plan=stage.plan, machine=self.machine))
+
+    def step(self, stage: Stage):
+        """A step of all pictures."""
+        return map_step(self.solver(stage).step, self.axes, mesh=self.machine.mesh)
+
+    def begin(self, stage: Stage):
+        """The states of the pictures that the jobs start from."""
+        first = [one_job.first_picture(self.known.jobs[n], *self.known.at(stage, n)) for n in self.numbers]
+        return self.place([transfer.begin(self.solver(stage), picture) for picture in first])
+
+    def carry(self, stage: Stage, to: Stage, state):
+        """The states at the next stage."""
+        if stage.network != to.network:
+            both = self.solver(stage), self.solver(to)
+            return self.place([transfer.restart(both, one, to.shape) for one in self.apart(state)])
+        return self.place([transfer.carry(self.solver(to), one, to.shape) for one in self.apart(state)])
+
+    def restore(self, stage: Stage, leaves):
+        """The states from their leaves on the host."""
+        each = [[leaf[i] for leaf in leaves] for i in range(len(self.numbers))]
+        return self.place([scenes.state_of(self.solver(stage), stage.shape, one) for one in each])
+
+    def place(self, states: list):
+        """States as one batch, on the devices that go on with it."""
+        batch, mesh = join(states, 0), self.machine.mesh
+        return batch if mesh is None else devices.place(batch, mesh, batched=True)
+
+    def apart(self, batch) -> list:
+        """Each picture's own part of a batch."""
+        whole = batch if self.machine.mesh is None else devices.collect(batch, self.machine.mesh)
+        return split(whole, len(self.numbers))
+
+    def measure(self, stage: Stage) -> list[Scene]:
+        """What each job measures."""
+        return [self.known.scene(stage, number) for number in self.numbers]
+
+    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+        """(params, targets, weights), with an axis in what varies."""
+        return tuple(join(self._arguments(stage, scene, turn), self.axes))
+
+    def _arguments(self, stage, scene, turn) -> list[Arguments]:
+        pairs = zip(self.numbers, scene, strict=True)
+        return [self.known.arguments(stage, number, one, turn) for number, one in pairs]
+
+    def compile(self, stage: Stage) -> None:
+        """Nothing: a batch is compiled when it is called."""
+
+    def frames(self, run: Run) -> list[Frame]:
+        """Each picture, with its terms."""
+        stage, found = run.now, []
+        each = zip(
+            self.apart(run.state), self.apart(run.info), self._arguments(stage, run.scene, run.turn), strict=True
+        )
+        for state, info, args in each:
+            image = transfer.picture(self.solver(stage), state)
+            evaluate = functools.partial(scenes.terms, self.known.seldom(stage), image, *args)
+            found.append(Frame(run.done, image, runs.Terms(evaluate), info, stage.plan))
+        return found
+
+    def smaller(self, stage: Stage) -> Stage:
+        """Refused: a batch has no smaller plan."""
+        h, w = stage.shape
+        got = f"got too little for {len(self.numbers)} pictures of {w}×{h} px at once"
+        raise ValueError(f"memory must hold a chunk, {got}: lower chunk")

@@ -1,0 +1,305 @@
+"""Where a painting stands, as a value, and the one loop that goes through a schedule, for one picture or for many.
+
+A Run is painted by a `Subject`: one picture in `painter`, several at once in `batches`.
+"""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from nst_jax.painting import devices, transfer
+from nst_jax.painting.job import WHOLE, Stage
+from nst_jax.painting.memory import Machine, Plan
+from nst_jax.recipes import Turn
+
+
+class Terms(Mapping):
+    """The loss of a picture by name, evaluated when it is first asked for: that takes a pass through the network."""
+
+    def __init__(self, evaluate: Callable[[], dict[str, Any]]):
+        self._evaluate = functools.cache(evaluate)
+
+    def __getitem__(self, name: str):
+        return self._evaluate()[name]
+
+    def __iter__(self):
+        return iter(self._evaluate())
+
+    def __len__(self):
+        return len(self._evaluate())
+
+
+class Frame(NamedTuple):
+    """A run at one moment: steps done in all, the picture to show, its loss by name, the last Info, and the plan.
+
+    `fixed`: every run of the same order has a frame here. Others follow the clock, and no pixel depends on them.
+    """
+
+    step: int
+    image: Any
+    terms: Mapping[str, Any]
+    info: Any
+    plan: Plan = WHOLE
+    fixed: bool = True
+
+
+class Subject(Protocol):
+    """What a run paints, as functions of its stages."""
+
+    @property
+    def machine(self) -> Machine:
+        """What the run may use."""
+        ...
+
+    @property
+    def turn(self) -> Turn:
+        """What holds before any turn; of several pictures the first one's."""
+        ...
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, resolved."""
+        ...
+
+    def solver(self, stage: Stage) -> transfer.Solver:
+        """The solver of one picture of a stage."""
+        ...
+
+    def step(self, stage: Stage) -> Any:
+        """A step of all pictures together."""
+        ...
+
+    def begin(self, stage: Stage) -> Any:
+        """The state that a run starts with."""
+        ...
+
+    def carry(self, stage: Stage, to: Stage, state) -> Any:
+        """The state that goes on at the next stage."""
+        ...
+
+    def restore(self, stage: Stage, leaves) -> Any:
+        """A state from its leaves on the host."""
+        ...
+
+    def measure(self, stage: Stage) -> Any:
+        """What can be measured before the first step of a stage, whatever the weights."""
+        ...
+
+    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+        """What a step takes after its state: (params, targets, weights)."""
+        ...
+
+    def compile(self, stage: Stage) -> None:
+        """Compile what a stage will call, from shapes alone."""
+        ...
+
+    def frames(self, run: "Run") -> list[Frame]:
+        """One moment of each picture."""
+        ...
+
+    def smaller(self, stage: Stage) -> Stage:
+        """The same stage in less memory, or an error that there is no such plan."""
+        ...
+
+
+class Run(NamedTuple):
+    """Where a painting stands: its stages, which one, steps done in it, the state; and what follows from these."""
+
+    subject: Any
+    stages: tuple[Stage, ...]
+    stage: int
+    step: int  # within the stage
+    state: Any
+    turn: Turn | None = None  # None: as the job has it
+    turns: tuple[tuple[int, Turn], ...] = ()  # (steps done in all, what held from there on)
+    scene: Any = None
+    args: Any = None
+    info: Any = None  # of the last step of this stage
+
+    @property
+    def now(self) -> Stage:
+        """The stage that the run is in."""
+        return self.stages[self.stage]
+
+    @property
+    def done(self) -> int:
+        """Steps done in all."""
+        return sum(stage.steps for stage in self.stages[: self.stage]) + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.done == self.total
+
+
+class Snapshot(NamedTuple):
+    """A run without what can be made again: the state's leaves are NumPy's."""
+
+    stages: tuple[Stage, ...]
+    stage: int
+    step: int
+    leaves: tuple[np.ndarray, ...]
+    turn: Turn | None = None
+    turns: tuple[tuple[int, Turn], ...] = ()
+
+
+def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
+    """A run of this subject before its first step."""
+    stages = stages or subject.stages()
+    if _compiled_early(subject, stages[0]):
+        subject.compile(stages[0])
+    scene = subject.measure(stages[0])
+    run = _with_arguments(Run(subject, stages, 0, 0, None, scene=scene))
+    return run._replace(state=_with_rate(run, subject.begin(stages[0])))
+
+
+def advance(run: Run, count: int, *, turn: Turn | None = None) -> Run:
+    """So many steps further, over the ends of stages; the run that is given stays valid."""
+    return _advance(run, count, turn, transfer.advance)
+
+
+def consume(run: Run, count: int, *, turn: Turn | None = None) -> Run:
+    """`advance` in the memory of the run that is given, which is gone afterwards."""
+    return _advance(run, count, turn, transfer.consume)
+
+
+def snapshot(run: Run) -> Snapshot:
+    """What has to be kept of a run to go on from here."""
+    state = devices.collect(run.state, mesh) if (mesh := run.subject.machine.mesh) else jax.device_get(run.state)
+    return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns)
+
+
+def restore(subject: Subject, kept: Snapshot) -> Run:
+    """The run of this subject that a snapshot was taken of."""
+    stage = kept.stages[kept.stage]
+    run = Run(subject, kept.stages, kept.stage, kept.step, None, kept.turn, kept.turns, subject.measure(stage))
+    return _with_arguments(run)._replace(state=subject.restore(stage, kept.leaves))
+
+
+def follow(run: Run, *, every: int) -> Iterator[list[Frame]]:
+    """Paint a run to its end; yield its pictures' frames after each `every` steps and at the end of each stage."""
+    with compiling_ahead() as ahead:
+        while not run.finished:
+            run = consume(run, until(run, every))
+            yield look(run)
+            ahead(run)
+
+
+def look(run: Run) -> list[Frame]:
+    """One moment of each picture of a run."""
+    return run.subject.frames(run)
+
+
+def until(run: Run, every: int) -> int:
+    """Steps to the next multiple of `every`, counted from the start of the run, or to the end of the stage."""
+    left = run.now.steps - run.step or run.stages[run.stage + 1].steps
+    return min(every - run.done % every, left)
+
+
+# The loop
+
+
+def _advance(run, count, turn, program) -> Run:
+    if turn is not None:
+        run = _turned(run, turn)
+    while count and not run.finished:
+        if run.step == run.now.steps:
+            run = _next(run)
+        now = min(count, run.now.steps - run.step)
+        run, count = _stepped(run, now, program), count - now
+    return run
+
+
+def _turned(run, turn) -> Run:
+    """The run with other weights from here on: a new problem, whose lowest loss is not known yet."""
+    run = _with_arguments(run._replace(turn=turn, turns=(*run.turns, (run.done, turn))))
+    return run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate))
+
+
+def _with_rate(run, state):
+    """A state with the factor of the learning rate that holds now."""
+    rate = (run.turn or run.subject.turn).rate
+    if rate == 1:
+        return state
+    if not transfer.has_rate(state):
+        raise ValueError(f"rate must stay 1 with lbfgs, which searches along each line, got {rate}: leave it")
+    return transfer.turn(state, rate=rate)
+
+
+def _with_arguments(run) -> Run:
+    return run._replace(args=run.subject.arguments(run.now, run.scene, run.turn))
+
+
+def _next(run) -> Run:
+    """The same run at the beginning of its next stage."""
+    after = run._replace(stage=run.stage + 1, step=0, scene=None, args=None, info=None)
+    after = _with_arguments(after._replace(scene=run.subject.measure(after.now)))
+    state = run.subject.carry(run.now, after.now, run.state)
+    return after._replace(state=_with_rate(after, state) if run.now.network != after.now.network else state)
+
+
+def _stepped(run, count, program) -> Run:
+    """So many steps within a stage; in a smaller plan where a device's memory ends against what was planned."""
+    while True:
+        kept = _copy_on_host(run.state) if program is transfer.consume else run.state
+        step = run.subject.step(run.now)
+        try:
+            if run.info is None:
+                program.ready(step, run.state, 1, *run.args)
+            state, info = program(step, run.state, count, *run.args)
+            if kept is not None:
+                jax.block_until_ready(info)
+            return run._replace(state=state, info=info, step=run.step + count)
+        except jax.errors.JaxRuntimeError as error:
+            if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+        run = _replanned(run, kept)
+
+
+def _replanned(run, kept) -> Run:
+    stage = run.subject.smaller(run.now)
+    stages = (*run.stages[: run.stage], stage, *run.stages[run.stage + 1 :])
+    run = run._replace(stages=stages, info=None, scene=None, args=None)
+    run = _with_arguments(run._replace(scene=run.subject.measure(stage)))
+    return run._replace(state=run.subject.restore(stage, jax.tree.leaves(kept)))
+
+
+def _copy_on_host(state):
+    """A state's copy on the host; none where that is the device, or has a part only: it raises nothing there."""
+    return None if jax.default_backend() == "cpu" or jax.process_count() > 1 else jax.device_get(state)
+
+
+def _compiled_early(subject, stage) -> bool:
+    """Whether a stage's programs are compiled from shapes alone: windows run far longer than they compile."""
+    return not stage.plan.window and not subject.machine.mesh
+
+
+@contextlib.contextmanager
+def compiling_ahead():
+    """A function of a run: called after its frames, it compiles the next stage's programs beside the steps."""
+    threads: dict[int, threading.Thread] = {}
+
+    def ahead(run: Run) -> None:
+        number = run.stage + 1
+        if number >= len(run.stages) or not _compiled_early(run.subject, run.stages[number]):
+            return
+        if number not in threads:
+            threads[number] = threading.Thread(target=run.subject.compile, args=(run.stages[number],))
+            threads[number].start()
+        if run.step == run.now.steps:  # the next stage begins: nothing is compiled twice
+            threads[number].join()
+
+    try:
+        yield ahead
+    finally:
+        for thread in threads.values():
+            thread.join()

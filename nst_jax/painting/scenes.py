@@ -1,0 +1,82 @@
+"""What a stage measures before its first step, and what it makes of that: targets, terms, states from snapshots."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nst_jax.objective import losses
+from nst_jax.painting import programs, transfer
+from nst_jax.painting.job import Job
+from nst_jax.recipes import Turn
+
+
+class Scene(NamedTuple):
+    """What a stage measures: the content's targets, and the moments of each region's styles, unmixed."""
+
+    spatial: Any
+    styles: tuple[tuple[dict, ...], ...]
+
+
+def measure(prepare, params, content, regions, weights) -> Scene:
+    """The targets of a content picture, and each style's moments by themselves."""
+    styled, plain = weights._replace(content={}), weights._replace(style={})
+    spatial = prepare(params, content, (), plain).spatial
+    spatial = spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
+
+    def moments(style):
+        return prepare(params, content, (losses.Region((style._replace(weight=1.0),)),), styled).style
+
+    return Scene(spatial, tuple(tuple(map(moments, region.styles)) for region in regions))
+
+
+measured = programs.Program(measure, static_argnums=0)
+
+
+@jax.jit
+def mixed(styles, shares):
+    """The moments that each region is painted after: {layer: [r, …]}."""
+    each = [losses.mix(moments, of) for moments, of in zip(styles, shares, strict=True)]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
+
+
+def shares(job: Job, turn: Turn | None) -> list[list[float]]:
+    """How much of each style in each region's blend."""
+    mix = job.turn.mix if turn is None else turn.mix
+    given = [[float(style.weight) for style in region.styles] for region in job.regions]
+    if mix is None:
+        return given
+    for region in given:
+        if len(region) != len(mix) or len(mix) == 1 or not (min(mix) >= 0 and 0 < sum(mix) < math.inf):
+            got = f"got {', '.join(map(str, mix))}"
+            raise ValueError(f"mix must be a share from 0 for each of a region's {len(region)} styles, {got}")
+    return [list(map(float, mix))] * len(given)
+
+
+def blend(styles, job: Job, turn: Turn | None):
+    """What the styles of each region come to together; a single style is what it is."""
+    of = shares(job, turn)
+    alone = len(of) == 1 and len(of[0]) == 1
+    return styles[0][0] if alone else mixed(styles, of)
+
+
+terms = programs.Program(
+    lambda loss, image, params, targets, weights: loss.terms(
+        loss.summarise(params, image, targets.spatial, weights), targets, weights
+    ),
+    static_argnums=0,
+)
+
+
+def state_of(solver: transfer.Solver, shape, leaves):
+    """A solver's state from its leaves on the host, if they are those of a picture of this shape."""
+    wanted = jax.eval_shape(solver.init, jax.ShapeDtypeStruct((*shape, 3), np.float32))
+    expected, structure = jax.tree.flatten(wanted)
+    got = [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves]
+    if got != [(leaf.shape, leaf.dtype) for leaf in expected]:
+        raise ValueError(
+            f"snapshot must be of a picture of {shape[1]}×{shape[0]} px by this recipe, got another: start anew"
+        )
+    return jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in leaves])
