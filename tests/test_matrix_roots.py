@@ -63,7 +63,9 @@ def test_lapack_gets_one_matrix_at_a_time():
 
 
 def test_elsewhere_than_on_a_cpu_no_singular_value_decomposition_is_called():
-    exported = jax.export.export(jax.jit(jax.grad(matrix_roots.trace_of_root)), platforms=("cuda",))(jnp.eye(16), jnp.eye(16))
+    exported = jax.export.export(jax.jit(jax.grad(matrix_roots.trace_of_root)), platforms=("cuda",))(
+        jnp.eye(16), jnp.eye(16)
+    )
     assert "gesvd" not in exported.mlir_module().lower()
 
 

@@ -53,7 +53,9 @@ def _with_own_gradient(correlate):
     def backward(saved, g):
         x, kernel = saved
         dx = correlate(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-        (dkernel,) = jax.vjp(lambda k: convolutions.convolve(x, k), kernel)[1](g)  # dropped, unless a network is trained
+        (dkernel,) = jax.vjp(lambda k: convolutions.convolve(x, k), kernel)[1](
+            g
+        )  # dropped, unless a network is trained
         return dx, dkernel
 
     convolve.defvjp(lambda x, kernel: (correlate(x, kernel), (x, kernel)), backward)
