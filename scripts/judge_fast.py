@@ -42,27 +42,27 @@ def pairs(folder: pathlib.Path | None, size: int) -> dict:
 
 
 @functools.cache
-def solver():
+def make_solver():
     """Loss, and solver of it: the notebook's recipe with Adam."""
     loss = losses.loss(vgg19.network())
     return loss, transfer.clamped(transfer.solver(losses.objective(loss), transfer.adam(STEP_SIZE)))
 
 
 @jax.jit
-def begun(params, content, style, weights):
+def begin(params, content, style, weights):
     """(the solver's start, its targets)."""
-    loss, solve = solver()
+    loss, solve = make_solver()
     return solve.init(content), loss.prepare(params, content, losses.everywhere(style), weights)
 
 
-def painted(params, content, style, *, steps: int):
+def paint(params, content, style, *, steps: int):
     """The content after so many steps: [h, w, 3]."""
     content, style = jnp.asarray(content, jnp.float32), jnp.asarray(style, jnp.float32)
     weights = recipes.get("gatys-notebook").weights(content.shape)
-    state, targets = begun(params, content, style, weights)
-    run = transfer.frames(solver()[1].step, state, params, targets, weights, num_steps=steps, every=steps)
+    state, targets = begin(params, content, style, weights)
+    run = transfer.frames(make_solver()[1].step, state, params, targets, weights, num_steps=steps, every=steps)
     *_, (_, state, _) = run
-    return solver()[1].picture(state)
+    return make_solver()[1].picture(state)
 
 
 @jax.jit
@@ -87,7 +87,7 @@ def random_like(params, vgg) -> vgg19.Params:
     out = {"input": params["input"]}
     for name, layer in params.items():
         if name != "input":  # matrices are [d, k], kernels [3, 3, c, d], biases [d]
-            out[name] = {k: _drawn(random, np.shape(v)) if k != "bias" else jnp.zeros_like(v) for k, v in layer.items()}
+            out[name] = {k: _random_matrix(random, np.shape(v)) if k != "bias" else jnp.zeros_like(v) for k, v in layer.items()}
     mine, theirs = (vgg19.features(net, picture, taps) for net in (out, vgg))
     for tap in taps:
         strength = jnp.sqrt(jnp.square(theirs[tap]).mean() / jnp.square(mine[tap]).mean())
@@ -95,23 +95,23 @@ def random_like(params, vgg) -> vgg19.Params:
     return out
 
 
-def _drawn(random, shape):
+def _random_matrix(random, shape):
     return jnp.asarray(random.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape), jnp.float32)
 
 
-def kept(work, name, params, pair, steps):
+def paint_once(work, name, params, pair, steps):
     """A painting, made once: by the network's digest, the pair and the steps."""
     digest = hashlib.sha256()
     for leaf in (*jax.tree.leaves(params), *pair):
         digest.update(np.asarray(leaf, np.float32).tobytes())
     file = work / f"{name} {digest.hexdigest()[:12]} {steps}.npy"
     if not file.exists():
-        np.save(file, np.asarray(painted(params, *pair, steps=steps)))
+        np.save(file, np.asarray(paint(params, *pair, steps=steps)))
         images.save(file.with_suffix(".png"), np.load(file))
     return np.load(file)
 
 
-def table(args, networks) -> None:
+def print_table(args, networks) -> None:
     """Print a row for each pair: style and content of each network, and the first one's part of VGG19's style."""
     args.work.mkdir(parents=True, exist_ok=True)
     rows, shown = {}, []
@@ -119,7 +119,7 @@ def table(args, networks) -> None:
     for pair, pictures in pairs(args.pictures, args.size).items():
         far, made = {}, []
         for name, params in networks.items():
-            image = kept(args.work, f"{pair} {name}", params, pictures, args.steps)
+            image = paint_once(args.work, f"{pair} {name}", params, pictures, args.steps)
             far[name] = jax.device_get(distances(networks["VGG19"], image, *pictures))
             made.append(image)
         rows[pair] = far
@@ -143,17 +143,17 @@ def _print_row(label, far):
 LOOP = 10  # steps in one program, as every run has them: calling each would time the system's allocation of memory
 
 
-def times(args, networks) -> None:
+def print_times(args, networks) -> None:
     """Print the median durations of a step at size², taken in turn, and their ratio."""
     square = (args.size, args.size)
     pictures = [jnp.asarray(samples.draw(name, square)) for name in ("skyline", "flow")]
     weights = recipes.get("gatys-notebook").weights(square)
 
     def run(params, state, targets):
-        done = transfer.frames(solver()[1].step, state, params, targets, weights, num_steps=LOOP, every=LOOP)
+        done = transfer.frames(make_solver()[1].step, state, params, targets, weights, num_steps=LOOP, every=LOOP)
         return [state.image for _, state, _ in done]
 
-    started = {name: begun(networks[name], *pictures, weights) for name in ("VGG19", "fast")}
+    started = {name: begin(networks[name], *pictures, weights) for name in ("VGG19", "fast")}
     works = {name: functools.partial(run, networks[name], *each) for name, each in started.items()}
     seconds = {name: statistics.median(each) / LOOP for name, each in alternate(works, args.repeats).items()}
     ratio = seconds["VGG19"] / seconds["fast"]
@@ -178,7 +178,7 @@ def main(argv=None) -> int:
         fast = vgg19.load(args.network)
         networks |= {"fast": fast, "random": random_like(fast, networks["VGG19"])}
     networks = {name: params for name, params in networks.items() if name in ("VGG19", *args.only)}
-    (times if args.time else table)(args, networks)
+    (print_times if args.time else print_table)(args, networks)
     return 0
 
 

@@ -36,10 +36,10 @@ def main(argv=None) -> int:
     if not args.pictures:
         pictures.fetch(folder)
     steps = args.steps if args.minutes is None else max(1, round(args.minutes * STEPS_A_MINUTE))
-    trainer = training.begun(
-        training.planned(steps, seed=args.seed), vgg19.load(vgg19.bundled_path()), folder, args.work
+    trainer = training.start(
+        training.make_plan(steps, seed=args.seed), vgg19.load(vgg19.bundled_path()), folder, args.work
     )
-    params = training.result(trainer, training.watched(trainer))
+    params = training.finish(trainer, training.train_and_report(trainer))
     vgg19.save(args.output, params, half=True, teacher="VGG19 as bundled", steps=steps, seed=args.seed)
     print(f"{args.output}: {args.output.stat().st_size} bytes")
     return 0

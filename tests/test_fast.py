@@ -265,15 +265,15 @@ def test_a_finished_network_has_its_maps_gram_distances():
     random = np.random.default_rng(0)
     params = student.init(0, network((8,) * 5), widths=NARROW)
     a, b = (drawn(seed, 32, 32) for seed in (1, 2))
-    said = student.answers(params["layers"], np.stack([a, b]), set(TAPS))
+    said = student.maps_by_tap(params["layers"], np.stack([a, b]), set(TAPS))
     fits = {}
     for tap, zeros in params["fits"].items():
         matrix = random.normal(size=zeros.shape)
         flat = np.concatenate([f.reshape(-1, f.shape[-1]) for f in said[tap]]) @ matrix
         fits[tap] = student.Fit(matrix, 0.36, flat.T @ flat)
-    known = student.Known({}, {}, dict.fromkeys(fits, 9.0))
+    reference = student.Reference({}, {}, dict.fromkeys(fits, 9.0))
     teacher_params = {"input": {"mean": jnp.array(vgg19.MEAN), "std": jnp.array(vgg19.STD)}}
-    made = student.finished(params, fits, teacher_params, known)
+    made = student.to_network(params, fits, teacher_params, reference)
     for tap, fit in fits.items():
         mapped = [distances.normalise(distances.moments(f @ (fit.matrix * 3.0 / 0.8))) for f in said[tap]]
         ours = [distances.normalise(distances.moments(vgg19.features(made, x, [tap])[tap])) for x in (a, b)]
@@ -283,7 +283,7 @@ def test_a_finished_network_has_its_maps_gram_distances():
 def test_principal_axes_come_with_the_one_that_holds_most_energy_first():
     turned, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 40)))
     energy = np.geomspace(1, 1e-6, 40)
-    axes = student.principal((turned * energy) @ turned.T)
+    axes = student.principal_axes((turned * energy) @ turned.T)
     np.testing.assert_allclose(np.abs(axes.T @ turned), np.eye(40), atol=1e-6)
 
 
@@ -298,12 +298,12 @@ def test_least_squares_finds_the_maps():
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     features = {
-        tap: random.integers(0, 256, f.shape).astype(np.uint8) for tap, f in teacher.asked(params, crops).items()
+        tap: random.integers(0, 256, f.shape).astype(np.uint8) for tap, f in teacher.maps_at_kept_positions(params, crops).items()
     }
     scales = teacher.Scales({tap: np.ones(f.shape[-1], "f4") for tap, f in features.items()}, dict.fromkeys(TAPS, 1.0))
-    known, batch = student.known(params, scales), student.Batch(crops, features)
-    fits = student.refitted(layers, [batch], known)
-    for tap, (mine, target) in student.pairs(layers["layers"], batch, known).items():
+    reference, batch = student.make_reference(params, scales), student.Batch(crops, features)
+    fits = student.refit(layers, [batch], reference)
+    for tap, (mine, target) in student.pairs(layers["layers"], batch, reference).items():
         best, *_ = np.linalg.lstsq(np.float64(mine), np.float64(target))
         rest = np.square(mine @ best - target).sum() / np.square(target).sum()
         assert fits[tap].left == pytest.approx(rest, abs=2e-2)
@@ -314,10 +314,10 @@ def test_least_squares_finds_the_maps():
 def test_bytes_keep_features():
     top = np.array([4.0, 100.0], "f4")
     features = np.random.default_rng(0).uniform(0, 1, (1, 5, 5, 2)).astype("f4") ** 2 * top
-    stored = teacher.packed(jnp.asarray(features), jnp.asarray(top))
+    stored = teacher.pack(jnp.asarray(features), jnp.asarray(top))
     assert stored.dtype == jnp.uint8
     np.testing.assert_allclose(
-        np.asarray(teacher.unpacked(stored, jnp.asarray(top))) / top, features / top, atol=2 / 255
+        np.asarray(teacher.unpack(stored, jnp.asarray(top))) / top, features / top, atol=2 / 255
     )
 
 
@@ -334,8 +334,8 @@ PLAN = training.Plan(60, (24, 8, 0), (0, 0, 20), batch=2, edge=32, every=12, wid
 def trained(teaching, tmp_path_factory):
     """A whole training in small, on drawings alone: (trainer, [(step, errors, state)])."""
     work = tmp_path_factory.mktemp("whole")
-    trainer = training.begun(PLAN, teaching, None, work)
-    return trainer, list(training.trained(trainer))
+    trainer = training.start(PLAN, teaching, None, work)
+    return trainer, list(training.train(trainer))
 
 
 def test_errors_fall(trained):
@@ -343,16 +343,16 @@ def test_errors_fall(trained):
     assert [step for step, _, _ in seen] == [12, 20, 24, 36, 40, 48, 60]
     params = student.init(0, trainer.params, widths=PLAN.widths)
     before, after = (
-        sum(fit.left for fit in training.refitted(trainer, state, 52).values())
+        sum(fit.left for fit in training.refit(trainer, state, 52).values())
         for state in (student.State(params, ()), seen[-1][2])
     )  # what the best fits leave: the layers themselves have learnt
     assert after < 0.93 * before
-    assert trainer.store.done() == 52
+    assert trainer.store.count() == 52
 
 
 def test_its_result_is_a_network_with_taps(trained, tmp_path):
     trainer, seen = trained
-    params = training.result(trainer, seen[-1][2])
+    params = training.finish(trainer, seen[-1][2])
     vgg19.save(tmp_path / "fast.h5", params, half=True)
     params = vgg19.load(tmp_path / "fast.h5")
     crops = np.stack([pictures.crop((1, i), [], 32) for i in range(16)]).astype("f4") / 255  # of the kind learnt from
@@ -363,9 +363,9 @@ def test_its_result_is_a_network_with_taps(trained, tmp_path):
 
 def test_a_killed_training_goes_on_to_the_same_end(trained, teaching, tmp_path):
     for killed_after in 1, 1, 2, 5:
-        trainer = training.begun(PLAN, teaching, None, tmp_path)
-        seen = list(itertools.islice(training.trained(trainer), killed_after))
-    assert trainer.store.done() == 52
+        trainer = training.start(PLAN, teaching, None, tmp_path)
+        seen = list(itertools.islice(training.train(trainer), killed_after))
+    assert trainer.store.count() == 52
     for mine, whole in zip(jax.tree.leaves(seen[-1][2]), jax.tree.leaves(trained[1][-1][2]), strict=True):
         np.testing.assert_array_equal(mine, whole)
     np.testing.assert_array_equal(trainer.store.crops, trained[0].store.crops)
@@ -374,7 +374,7 @@ def test_a_killed_training_goes_on_to_the_same_end(trained, teaching, tmp_path):
 def test_another_plan_in_the_same_folder_is_refused(trained, teaching):
     trainer, _ = trained
     with pytest.raises(ValueError, match="holds another training"):
-        training.begun(PLAN._replace(seed=1), teaching, None, trainer.work)
+        training.start(PLAN._replace(seed=1), teaching, None, trainer.work)
     assert json.loads((trainer.work / "plan.json").read_text())["seed"] == 0
 
 
@@ -383,7 +383,7 @@ def test_crops_are_of_pictures_and_the_same_again(tmp_path):
         images.save(tmp_path / f"{i}.png", drawn(i, 200, 220))
     images.save(tmp_path / "again.png", drawn(0, 200, 220))  # alike: counts once
     images.save(tmp_path / "small.png", drawn(9, 40, 220))
-    found = pictures.gathered(tmp_path, tmp_path / "cache.bin")
+    found = pictures.collect(tmp_path, tmp_path / "cache.bin")
     assert [p.shape for p in found] == [(200, 220, 3)] * 3
     for i in range(20):
         crop = pictures.crop((0, i), found, 32)

@@ -16,7 +16,7 @@ def draw(random: np.random.Generator, edge: int) -> np.ndarray:
     return kind(random, edge).clip(0, 1).astype(np.float32)
 
 
-def enlarged(cells: np.ndarray, edge: int) -> np.ndarray:
+def enlarge(cells: np.ndarray, edge: int) -> np.ndarray:
     """A small picture made large and smooth: [n, n, 3] -> [edge, edge, 3]."""
     planes = [
         Image.fromarray(plane).resize((edge, edge), Image.Resampling.BICUBIC) for plane in np.moveaxis(cells, 2, 0)
@@ -56,13 +56,13 @@ def leaves(random: np.random.Generator, edge: int) -> np.ndarray:
             pen.rectangle((x - a, y - b, x + a, y + b), fill=shade)
         else:
             pen.polygon([tuple(p) for p in (x, y) + size * random.normal(size=(random.integers(3, 6), 2))], fill=shade)
-    return _reduced(sheet, scale)
+    return _reduce(sheet, scale)
 
 
 def strokes(random: np.random.Generator, edge: int) -> np.ndarray:
     """Brush strokes along a smooth field of directions, coloured by a coarse picture."""
-    scale, ground = 2, enlarged(palette(random)[random.integers(0, 2, (5, 5))].astype(np.float32), edge * 2)
-    angle = enlarged(random.normal(0, random.uniform(0.3, 3), (4, 4, 3)).astype(np.float32), edge * 2)[..., 0]
+    scale, ground = 2, enlarge(palette(random)[random.integers(0, 2, (5, 5))].astype(np.float32), edge * 2)
+    angle = enlarge(random.normal(0, random.uniform(0.3, 3), (4, 4, 3)).astype(np.float32), edge * 2)[..., 0]
     sheet = Image.fromarray((ground.clip(0, 1) * 255).astype(np.uint8))
     pen, width = ImageDraw.Draw(sheet), int(random.integers(2, 12))
     steps, spread = random.integers(3, 12), random.uniform(0.03, 0.25)
@@ -73,7 +73,7 @@ def strokes(random: np.random.Generator, edge: int) -> np.ndarray:
             turn = angle[tuple(points[-1].astype(int).clip(0, edge * scale - 1))]
             points.append(points[-1] + 1.5 * width * np.array([np.sin(turn), np.cos(turn)]))
         pen.line([(p[1], p[0]) for p in points], fill=_rgb(shade), width=width, joint="curve")
-    return _reduced(sheet, scale)
+    return _reduce(sheet, scale)
 
 
 def tiles(random: np.random.Generator, edge: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def tiles(random: np.random.Generator, edge: int) -> np.ndarray:
 def hatching(random: np.random.Generator, edge: int) -> np.ndarray:
     """Parallel and crossed lines whose weight follows a coarse picture: engravings, woodcuts, cloth."""
     y, x = np.mgrid[0:edge, 0:edge] / edge
-    tone = enlarged(random.uniform(0, 1, (5, 5, 3)).astype(np.float32), edge)
+    tone = enlarge(random.uniform(0, 1, (5, 5, 3)).astype(np.float32), edge)
     ink = np.zeros((edge, edge, 1))
     for _ in range(random.integers(1, 4)):
         turn, lines = random.uniform(0, np.pi), random.uniform(8, edge / 3)
@@ -106,7 +106,7 @@ def hatching(random: np.random.Generator, edge: int) -> np.ndarray:
 def gradients(random: np.random.Generator, edge: int) -> np.ndarray:
     """Smooth skies, with some grain."""
     n = random.integers(2, 6)
-    image = enlarged(random.uniform(0, 1, (n, n, 3)).astype(np.float32), edge)
+    image = enlarge(random.uniform(0, 1, (n, n, 3)).astype(np.float32), edge)
     return image + random.normal(0, random.uniform(0, 0.05), image.shape)
 
 
@@ -131,5 +131,5 @@ def _rgb(colour):
     return tuple(int(c) for c in (np.clip(colour, 0, 1) * 255))
 
 
-def _reduced(sheet, scale):
+def _reduce(sheet, scale):
     return np.asarray(sheet.reduce(scale), np.float32) / 255

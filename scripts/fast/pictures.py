@@ -49,19 +49,19 @@ def fetch(folder: pathlib.Path) -> None:
             (folder / "unpacking").rename(folder / package)
 
 
-def gathered(folder: pathlib.Path, cache: pathlib.Path) -> list[np.ndarray]:
+def collect(folder: pathlib.Path, cache: pathlib.Path) -> list[np.ndarray]:
     """Every usable picture under a folder, no two alike; kept in one mapped file, so that it is read once."""
     if not cache.exists():
-        pictures = list(_different(_read(folder)))
+        pictures = list(_without_copies(_read_pictures(folder)))
         partial = cache.with_suffix(".partial")
         with open(partial, "wb") as stream:
             for picture in pictures:
                 stream.write(struct.pack("<II", *picture.shape[:2]) + picture.tobytes())
         partial.rename(cache)
-    return _mapped(cache)
+    return _map_pictures(cache)
 
 
-def _mapped(cache):
+def _map_pictures(cache):
     flat, pictures, at = np.memmap(cache, np.uint8, "r"), [], 0
     while at < len(flat):
         h, w = struct.unpack("<II", flat[at : at + 8].tobytes())
@@ -70,21 +70,21 @@ def _mapped(cache):
     return pictures
 
 
-def _read(folder):
+def _read_pictures(folder):
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not path.is_file() or {"doc", "help"} & set(path.parts):
             continue  # manuals show windows full of text
         if path.suffix.lower() in SUFFIXES and path.stat().st_size > 40_000:
-            yield from _usable(path)
+            yield from _usable_pictures(path)
         elif path.suffix == ".rcc":  # Qt's archives hold WebP files as they are
             data = path.read_bytes()
             for found in re.finditer(rb"RIFF(....)WEBP", data, re.DOTALL):
                 size = struct.unpack("<I", found[1])[0] + 8
                 if size > 25_000:
-                    yield from _usable(BytesIO(data[found.start() : found.start() + size]))
+                    yield from _usable_pictures(BytesIO(data[found.start() : found.start() + size]))
 
 
-def _usable(file):
+def _usable_pictures(file):
     """The picture as an array, unless it is broken, small or mostly transparent; what lies behind it is made plain."""
     try:
         image = Image.open(file)
@@ -99,7 +99,7 @@ def _usable(file):
         yield (colours * there + behind * (1 - there)).astype(np.uint8)
 
 
-def _different(pictures):
+def _without_copies(pictures):
     """Those that look unlike all before them, as stamps of 12 × 12 grey pixels."""
     seen = np.zeros((0, 144), np.float32)
     for picture in pictures:
@@ -117,19 +117,19 @@ def _different(pictures):
 def crop(seed: Sequence[int], pictures: Sequence[np.ndarray], edge: int, *, changed: bool = True) -> np.ndarray:
     """A crop of any picture or a drawing, changed at random or not: -> [edge, edge, 3] uint8."""
     random = np.random.default_rng(seed)
-    image = _plain(random, pictures, edge)
+    image = _random_picture(random, pictures, edge)
     if not changed:
         return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     if random.random() < 0.1:  # two at once, as nothing in nature
         share = random.uniform(0.2, 0.8)
-        image = share * image + (1 - share) * _plain(random, pictures, edge)
-    image = _coloured(random, image)
+        image = share * image + (1 - share) * _random_picture(random, pictures, edge)
+    image = _change_colours(random, image)
     if random.random() < 0.35:
-        image = _visited(random, image)
+        image = _look_optimised(random, image)
     return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def piece(random: np.random.Generator, picture: np.ndarray, edge: int) -> np.ndarray:
+def random_piece(random: np.random.Generator, picture: np.ndarray, edge: int) -> np.ndarray:
     """A square of any size and place within a picture, resized: -> [edge, edge, 3] in [0, 1]."""
     h, w = picture.shape[:2]
     longest = min(h, w)
@@ -139,17 +139,17 @@ def piece(random: np.random.Generator, picture: np.ndarray, edge: int) -> np.nda
     return np.asarray(part.resize((edge, edge), Image.Resampling.LANCZOS), np.float32) / 255
 
 
-def _plain(random, pictures, edge):
+def _random_picture(random, pictures, edge):
     if not pictures or random.random() < DRAWN:
         image = drawings.draw(random, edge)
     else:
-        image = piece(random, pictures[random.integers(len(pictures))], edge)
+        image = random_piece(random, pictures[random.integers(len(pictures))], edge)
     if random.random() < 0.5:
         image = image[:, ::-1]
     return np.rot90(image, random.integers(4)) if random.random() < 0.1 else image
 
 
-def _coloured(random, image):
+def _change_colours(random, image):
     if random.random() < 0.15:
         image = image[..., random.permutation(3)]
     if random.random() < 0.05:
@@ -161,7 +161,7 @@ def _coloured(random, image):
     return image
 
 
-def _visited(random, image):
+def _look_optimised(random, image):
     """As an optimisation's pictures look: edges too sharp, grain, blotches of colour."""
     edge = image.shape[0]
     soft = image
@@ -170,5 +170,5 @@ def _visited(random, image):
     image = image + random.uniform(0, 3) * (image - soft)
     for cells in edge, edge // random.integers(2, 9):
         noise = random.normal(0, random.uniform(0, 0.12), (cells, cells, 3))
-        image = image + drawings.enlarged(noise.astype(np.float32), edge)
+        image = image + drawings.enlarge(noise.astype(np.float32), edge)
     return image

@@ -1,7 +1,7 @@
 """The network that learns: VGG19's shape with fewer and narrower layers, and fits of the teacher's to its own maps.
 
 What it answers for a layer of the teacher's is made of several of its maps, the deepest ones and what went into them:
-channels for a fit cost little where they are there already. While it learns its input is of size one; `finished` folds
+channels for a fit cost little where they are there already. While it learns its input is of size one; `to_network` folds
 that into its first layer and makes taps of the fits.
 """
 
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     features: dict[str, np.ndarray]
 
 
-class Known(NamedTuple):
+class Reference(NamedTuple):
     """Of the teacher: its first layer, and how its features are packed."""
 
     first: dict
@@ -54,11 +54,11 @@ class Known(NamedTuple):
     variance: dict
 
 
-def known(params: vgg19.Params, scales: teacher.Scales) -> Known:
+def make_reference(params: vgg19.Params, scales: teacher.Scales) -> Reference:
     """What the student's loss needs of the teacher."""
     variance = {tap: jnp.float32(v) for tap, v in scales.variance.items()}
     top = {tap: jnp.asarray(t) for tap, t in scales.top.items()}
-    return Known({name: params[name] for name in ("conv1_1", "input")}, top, variance)
+    return Reference({name: params[name] for name in ("conv1_1", "input")}, top, variance)
 
 
 def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS) -> dict:
@@ -77,9 +77,9 @@ def init(seed: int, teacher_params: vgg19.Params, *, widths=WIDTHS) -> dict:
     return {"layers": layers, "fits": fits}
 
 
-def answers(layers, images, taps) -> dict:
+def maps_by_tap(layers, images, taps) -> dict:
     """The student's maps for each tap, beside each other: [n, h, w, 3] in [0, 1] -> {tap: [n, h', w', d]}."""
-    maps, x = {}, _normalised(images) * INPUT
+    maps, x = {}, _normalise(images) * INPUT
     for block, n in enumerate(vgg19.shape_of(layers)[1], 1):
         x = maps[f"pool{block - 1}"] = x if block == 1 else vgg19.POOLS["max"](x)
         for i in range(1, n + 1):
@@ -89,18 +89,18 @@ def answers(layers, images, taps) -> dict:
     return {tap: jnp.concatenate([maps[own] for own in TAPS[tap]], -1) for tap in taps}
 
 
-def _normalised(images):
+def _normalise(images):
     return (images - jnp.array(vgg19.MEAN)[None, None, None]) / jnp.array(vgg19.STD)[None, None, None]
 
 
-def pairs(layers, batch: Batch, known: Known) -> dict:
+def pairs(layers, batch: Batch, reference: Reference) -> dict:
     """What student and teacher say at the kept positions, as rows: {tap: ([n, d], [n, c])}, the teacher's in units
     of its standard deviation."""
     images = batch.crops.astype(jnp.float32) / 255
-    said = answers(layers, images, {"relu1_1", *batch.features})
-    there = {"relu1_1": teacher.first(known.first, batch.crops) / jnp.sqrt(known.variance["relu1_1"])}
+    said = maps_by_tap(layers, images, {"relu1_1", *batch.features})
+    there = {"relu1_1": teacher.first_map(reference.first, batch.crops) / jnp.sqrt(reference.variance["relu1_1"])}
     for tap, stored in batch.features.items():
-        there[tap] = teacher.unpacked(stored, known.top[tap]) / jnp.sqrt(known.variance[tap])
+        there[tap] = teacher.unpack(stored, reference.top[tap]) / jnp.sqrt(reference.variance[tap])
     out = {}
     for tap, target in there.items():
         step = teacher.FIRST if tap == "relu1_1" else teacher.STRIDES[tap]
@@ -109,9 +109,9 @@ def pairs(layers, batch: Batch, known: Known) -> dict:
     return out
 
 
-def errors(params, batch: Batch, known: Known) -> dict:
+def errors(params, batch: Batch, reference: Reference) -> dict:
     """By tap, the squared error of the fitted features, of the teacher's variance."""
-    each = pairs(params["layers"], batch, known)
+    each = pairs(params["layers"], batch, reference)
     return {tap: jnp.square(mine @ params["fits"][tap] - target).mean() for tap, (mine, target) in each.items()}
 
 
@@ -134,11 +134,11 @@ def optimizer(steps: int, *, muon=MUON, adam=ADAM) -> optax.GradientTransformati
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def step(optimizer, state: State, batch: Batch, known: Known, emphasis: dict) -> tuple[State, dict]:
+def step(optimizer, state: State, batch: Batch, reference: Reference, emphasis: dict) -> tuple[State, dict]:
     """One step of learning: (the next state, errors by tap)."""
 
     def value(params):
-        each = errors(params, batch, known)
+        each = errors(params, batch, reference)
         return sum(emphasis.get(tap, 1.0) * e for tap, e in each.items()), each
 
     gradient, each = jax.grad(value, has_aux=True)(state.params)
@@ -154,12 +154,12 @@ class Fit(NamedTuple):
     outer: np.ndarray  # [c, c]
 
 
-def refitted(params, batches, known: Known) -> dict[str, Fit]:
+def refit(params, batches, reference: Reference) -> dict[str, Fit]:
     """The best fits over these batches, by tap."""
 
     @jax.jit
     def products(batch):
-        each = pairs(params["layers"], batch, known)
+        each = pairs(params["layers"], batch, reference)
         return {tap: (a.T @ a, a.T @ b, jnp.square(b).sum()) for tap, (a, b) in each.items()}
 
     total = None
@@ -175,7 +175,7 @@ def _fit(aa, ab, bb):
     return Fit(matrix, float(1 - (2 * (matrix * ab).sum() - np.trace(outer)) / bb), outer)
 
 
-def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: Known) -> vgg19.Params:
+def to_network(params, fits: dict[str, Fit], teacher_params: vgg19.Params, reference: Reference) -> vgg19.Params:
     """Parameters as `vgg19` knows them: input as VGG19's, and taps in VGG19's units.
 
     What a tap says are its fit's features turned to their principal axes, the first of which hold nearly all of their
@@ -185,8 +185,8 @@ def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: 
     out = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params["layers"].items()}
     out["conv1_1"]["kernel"] = out["conv1_1"]["kernel"] * INPUT
     for tap, fit in fits.items():
-        axes = principal(fit.outer)[:, : AXES[tap]]
-        scale = axes.shape[1] / len(axes) / (1 - fit.left) * float(known.variance[tap])
+        axes = principal_axes(fit.outer)[:, : AXES[tap]]
+        scale = axes.shape[1] / len(axes) / (1 - fit.left) * float(reference.variance[tap])
         matrix = np.float32(fit.matrix @ axes * scale**0.5)
         widths = vgg19.channels_at_stride(params["layers"], vgg19.stride(tap))
         ends = np.cumsum([widths[own] for own in TAPS[tap]])
@@ -194,6 +194,6 @@ def finished(params, fits: dict[str, Fit], teacher_params: vgg19.Params, known: 
     return {**jax.tree.map(jnp.asarray, out), "input": teacher_params["input"]}
 
 
-def principal(outer) -> np.ndarray:
+def principal_axes(outer) -> np.ndarray:
     """The directions of these features, the one that holds most of their energy first: [c, c] -> [c, c]."""
     return np.linalg.eigh(outer)[1][:, ::-1]

@@ -35,7 +35,7 @@ class Store(NamedTuple):
     crops: np.ndarray
     features: Mapping[str, np.ndarray]
 
-    def done(self) -> int:
+    def count(self) -> int:
         """How many crops are there, with their features."""
         file = self.folder / "done"
         return int(file.read_text()) if file.exists() else 0
@@ -46,31 +46,31 @@ def taps(params: vgg19.Params) -> list[str]:
     return [tap for tap in STRIDES if f"conv{tap[4:]}" in params]
 
 
-def opened(folder: pathlib.Path, params: vgg19.Params, *, edge: int, size: int) -> Store:
+def open_store(folder: pathlib.Path, params: vgg19.Params, *, edge: int, size: int) -> Store:
     """The store in a folder, made with room for `size` crops if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {"crops": (size, edge, edge, 3)}
     for tap in taps(params):
         side = -(-(edge // vgg19.stride(tap)) // STRIDES[tap])
         shapes[tap] = (size, side, side, params[f"conv{tap[4:]}"]["kernel"].shape[-1])
-    arrays = {name: _mapped(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+    arrays = {name: _map_array(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
     return Store(folder, arrays.pop("crops"), arrays)
 
 
-def _mapped(path, shape):
+def _map_array(path, shape):
     if not path.exists():
         partial = path.with_suffix(".partial")
         np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
         partial.rename(path)
     mapped = np.lib.format.open_memmap(path, "r+")
     if mapped.shape[1:] == shape[1:] and mapped.shape[0] < shape[0]:
-        mapped = _longer(path, mapped, shape)
+        mapped = _lengthen(path, mapped, shape)
     if mapped.shape != shape:
         raise ValueError(f"{path} must be {list(shape)}, got {list(mapped.shape)}: name another --work folder")
     return mapped
 
 
-def _longer(path, mapped, shape):
+def _lengthen(path, mapped, shape):
     """The same file with more rows: its header says so in as many bytes, its end is zeros."""
     head = bytes(path.open("rb").read(mapped.offset))
     said = head.replace(str(mapped.shape).encode(), str(shape).encode()).rstrip(b" \n")
@@ -81,14 +81,14 @@ def _longer(path, mapped, shape):
 
 
 @jax.jit
-def asked(params, crops):
+def maps_at_kept_positions(params, crops):
     """The teacher's maps at the kept positions: [n, edge, edge, 3] bytes -> {tap: [n, h', w', c]}."""
     maps = jax.vmap(lambda image: vgg19.features(params, image, taps(params)))(crops.astype(jnp.float32) / 255)
     return {tap: f[:, :: STRIDES[tap], :: STRIDES[tap]] for tap, f in maps.items()}
 
 
 @jax.jit
-def first(params, crops):
+def first_map(params, crops):
     """The teacher's relu1_1 at every fourth position: [n, edge, edge, 3] bytes -> [n, h', w', c]."""
     images = (crops.astype(jnp.float32) / 255 - params["input"]["mean"][None, None, None]) / params["input"]["std"][0]
     padded, numbers = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))), ("NHWC", "HWIO", "NHWC")
@@ -97,24 +97,24 @@ def first(params, crops):
     return jax.nn.relu(maps + bias)
 
 
-def packed(features, top):
+def pack(features, top):
     """Bytes after a square root: small values keep their digits."""
     return jnp.round(255 * jnp.sqrt(jnp.clip(features / top[None, None, None], 0, 1))).astype(jnp.uint8)
 
 
-def unpacked(stored, top):
-    """What `packed` was given, nearly: bytes, [c] -> [n, h', w', c]."""
+def unpack(stored, top):
+    """What `pack` was given, nearly: bytes, [c] -> [n, h', w', c]."""
     return jnp.square(stored.astype(jnp.float32) / 255) * top[None, None, None]
 
 
-def scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[int], np.ndarray]) -> Scales:
+def measure_scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[int], np.ndarray]) -> Scales:
     """The features' ranges over the first crops, measured once."""
     file = folder / "scales.npz"
     if not file.exists():
         batches = [np.stack([crop(i + j) for j in range(CHUNK)]) for i in range(0, MEASURED, CHUNK)]
-        maps = [jax.device_get(asked(params, batch)) for batch in batches]
+        maps = [jax.device_get(maps_at_kept_positions(params, batch)) for batch in batches]
         ranges: dict[str, Any] = {}  # arrays; Any, since to a checker `savez` may get each name as `allow_pickle` too
-        ranges["variance relu1_1"] = np.concatenate([first(params, b) for b in batches]).var((0, 1, 2)).mean()
+        ranges["variance relu1_1"] = np.concatenate([first_map(params, b) for b in batches]).var((0, 1, 2)).mean()
         for tap in taps(params):
             flat = np.concatenate([m[tap].reshape(-1, m[tap].shape[-1]) for m in maps])
             ranges[f"top {tap}"] = np.maximum(1.5 * flat.max(0), 1e-2 * flat.max())
@@ -129,24 +129,24 @@ def scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[int], np.
 
 def fill(store: Store, params: vgg19.Params, known: Scales, crop: Callable[[int], np.ndarray], upto: int) -> None:
     """Ask the teacher about crops until there are `upto`; every hundred are settled on disk."""
-    begun, at = time.perf_counter(), store.done()
+    begun, at = time.perf_counter(), store.count()
     first, top = at, {tap: jnp.asarray(t) for tap, t in known.top.items()}
-    pack = jax.jit(lambda params, crops: jax.tree.map(packed, asked(params, crops), top))
+    ask = jax.jit(lambda params, crops: jax.tree.map(pack, maps_at_kept_positions(params, crops), top))
     while at < upto:
         indices = range(at, min(at + CHUNK, upto))
         crops = np.stack([crop(i) for i in indices])
         padded = np.concatenate([crops, crops[:1].repeat(CHUNK - len(crops), 0)])
-        for tap, bytes_ in pack(params, padded).items():
+        for tap, bytes_ in ask(params, padded).items():
             store.features[tap][indices.start : indices.stop] = bytes_[: len(crops)]
         store.crops[indices.start : indices.stop] = crops
         at = indices.stop
         if at // 100 > indices.start // 100 or at == upto:
-            _settle(store, at)
+            _flush(store, at)
             rate = (time.perf_counter() - begun) / (at - first)
             print(f"teacher asked about {at} of {upto} crops, {rate:.3f} s each", flush=True)
 
 
-def _settle(store, at):
+def _flush(store, at):
     for array in (store.crops, *store.features.values()):
         array.flush()
     partial = store.folder / "done.partial"

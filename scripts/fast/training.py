@@ -54,7 +54,7 @@ class Plan(NamedTuple):
         return np.concatenate([[False] * fresh + [True] * visits for fresh, visits in rounds])
 
 
-def planned(steps: int, *, seed: int = 0) -> Plan:
+def make_plan(steps: int, *, seed: int = 0) -> Plan:
     """A plan for so many steps: pictures are visited from a tenth of the way on."""
     rounds = max(2, round(steps / ROUND))
     share = min(1.0, steps / ROUND / rounds)  # of a full round's, where there are fewer steps
@@ -68,25 +68,25 @@ class Trainer(NamedTuple):
 
     plan: Plan
     params: vgg19.Params  # the teacher's
-    seen: list[np.ndarray]
+    pictures: list[np.ndarray]
     work: pathlib.Path
     store: teacher.Store
-    known: student.Known
+    reference: student.Reference
     scales: teacher.Scales
 
 
-def begun(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path) -> Trainer:
+def start(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path) -> Trainer:
     """A training in a work folder, new or as it was left; `folder` holds its pictures, None: drawings alone."""
     work.mkdir(parents=True, exist_ok=True)
-    _agreed(plan, work / "plan.json")
-    seen = pictures.gathered(folder, work / "pictures.bin") if folder else []
+    _check_same_plan(plan, work / "plan.json")
+    seen = pictures.collect(folder, work / "pictures.bin") if folder else []
     print(f"{len(seen)} pictures to train on", flush=True)
-    store = teacher.opened(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
-    scales = teacher.scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
-    return Trainer(plan, params, seen, work, store, student.known(params, scales), scales)
+    store = teacher.open_store(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
+    scales = teacher.measure_scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
+    return Trainer(plan, params, seen, work, store, student.make_reference(params, scales), scales)
 
 
-def _agreed(plan, file):
+def _check_same_plan(plan, file):
     said = json.loads(json.dumps(plan._asdict()))
     if not file.exists():
         file.write_text(json.dumps(said))
@@ -94,14 +94,14 @@ def _agreed(plan, file):
         raise ValueError(f"{file.parent} holds another training, {file.read_text()}: name another --work folder")
 
 
-def trained(trainer: Trainer) -> Iterator[tuple[int, dict[str, float], student.State]]:
+def train(trainer: Trainer) -> Iterator[tuple[int, dict[str, float], student.State]]:
     """Learn; yield (steps done, mean errors since the last, state) every so often, and where a round begins."""
-    done, state = _restored(trainer, "state")
+    done, state = _restore(trainer, "state")
     bounds = trainer.plan.bounds()
     for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         if start <= done < end:
             if done == start:
-                _put_down(trainer.work / f"round-{number}.pickle", (done, jax.device_get(state)))
+                _save(trainer.work / f"round-{number}.pickle", (done, jax.device_get(state)))
             _grow(trainer, number)
             with concurrent.futures.ThreadPoolExecutor(1) as other:
                 next_one = other.submit(_grow, trainer, number + 1)
@@ -116,14 +116,14 @@ def _round(trainer, bounds, grown, done, state):
     plan, (_, end), errors = trainer.plan, bounds, []
     optimizer = student.optimizer(plan.steps)
     if done == 0:  # fits to a random network's maps are a better start than none
-        params = {**state.params, "fits": matrices(refitted(trainer, state, grown))}
+        params = {**state.params, "fits": matrices(refit(trainer, state, grown))}
         state = student.State(params, optimizer.init(params))
     while done < end:
-        state, each = student.step(optimizer, state, _batch(trainer, done, grown), trainer.known, student.EMPHASIS)
+        state, each = student.step(optimizer, state, _batch(trainer, done, grown), trainer.reference, student.EMPHASIS)
         errors.append(each)
         done += 1
         if done % plan.every == 0 or done == end:
-            _put_down(trainer.work / "state.pickle", (done, jax.device_get(state)))
+            _save(trainer.work / "state.pickle", (done, jax.device_get(state)))
             yield done, {tap: float(np.mean([e[tap] for e in errors])) for tap in errors[0]}, state
             errors = []
 
@@ -133,7 +133,7 @@ def matrices(fits: dict[str, student.Fit]) -> dict[str, np.ndarray]:
     return {tap: fit.matrix.astype(np.float32) for tap, fit in fits.items()}
 
 
-def _restored(trainer, name):
+def _restore(trainer, name):
     file = trainer.work / f"{name}.pickle"
     if file.exists():
         return pickle.loads(file.read_bytes())
@@ -142,7 +142,7 @@ def _restored(trainer, name):
     return 0, student.State(params, student.optimizer(plan.steps).init(params))
 
 
-def _put_down(file, content):
+def _save(file, content):
     partial = file.with_suffix(".partial")
     partial.write_bytes(pickle.dumps(content))
     partial.rename(file)
@@ -152,18 +152,18 @@ def _grow(trainer: Trainer, number: int) -> None:
     """Ask the teacher about a round's crops: new pieces of pictures, then what the student of a round before visits."""
     plan, store = trainer.plan, trainer.store
     upto = plan.upto(number)
-    if store.done() >= upto:
+    if store.count() >= upto:
         return
     first = upto - plan.visits[number]
     teacher.fill(store, trainer.params, trainer.scales, lambda i: _fresh(trainer, i), first)
     if first < upto:
-        _, state = _restored(trainer, f"round-{number - 1}")
-        params = student.finished(state.params, refitted(trainer, state, first), trainer.params, trainer.known)
+        _, state = _restore(trainer, f"round-{number - 1}")
+        params = student.to_network(state.params, refit(trainer, state, first), trainer.params, trainer.reference)
         teacher.fill(store, trainer.params, trainer.scales, _visits(trainer, params, first), upto)
 
 
 def _fresh(trainer, i):
-    return pictures.crop((trainer.plan.seed, i), trainer.seen, trainer.plan.edge)
+    return pictures.crop((trainer.plan.seed, i), trainer.pictures, trainer.plan.edge)
 
 
 def _visits(trainer, params, first) -> Callable[[int], np.ndarray]:
@@ -171,7 +171,7 @@ def _visits(trainer, params, first) -> Callable[[int], np.ndarray]:
 
     @functools.lru_cache(1)
     def taken(unit):
-        return visited.taken(params, (trainer.plan.seed, 1, first, unit), trainer.seen, trainer.plan.edge)
+        return visited.take(params, (trainer.plan.seed, 1, first, unit), trainer.pictures, trainer.plan.edge)
 
     return lambda i: taken((i - first) // visited.TAKEN)[(i - first) % visited.TAKEN]
 
@@ -183,37 +183,37 @@ def _batch(trainer, step, grown) -> student.Batch:
     fresh, seen = np.flatnonzero(~kinds), np.flatnonzero(kinds)
     seen = seen[len(seen) // 2 :]  # by a student that knew less
     ours = [random.choice(seen if len(seen) and random.random() < VISITED else fresh) for _ in range(plan.batch)]
-    return _picked(trainer.store, np.sort(ours))
+    return _read_batch(trainer.store, np.sort(ours))
 
 
-def _picked(store, indices):
+def _read_batch(store, indices):
     return student.Batch(store.crops[indices], {tap: stored[indices] for tap, stored in store.features.items()})
 
 
-def refitted(trainer: Trainer, state: student.State, grown: int) -> dict[str, student.Fit]:
+def refit(trainer: Trainer, state: student.State, grown: int) -> dict[str, student.Fit]:
     """The taps' fits by least squares over what is known, evenly."""
     n, size = trainer.plan.batch, min(REFIT, grown // trainer.plan.batch)
     order = np.linspace(0, grown - 1, size * n).astype(int)
-    batches = (_picked(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
-    return student.refitted(state.params, batches, trainer.known)
+    batches = (_read_batch(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
+    return student.refit(state.params, batches, trainer.reference)
 
 
-def result(trainer: Trainer, state: student.State) -> vgg19.Params:
+def finish(trainer: Trainer, state: student.State) -> vgg19.Params:
     """The finished network."""
-    fits = refitted(trainer, state, trainer.store.done())
-    print("left after the last fit: " + said({tap: fit.left for tap, fit in fits.items()}), flush=True)
-    return student.finished(state.params, fits, trainer.params, trainer.known)
+    fits = refit(trainer, state, trainer.store.count())
+    print("left after the last fit: " + format_errors({tap: fit.left for tap, fit in fits.items()}), flush=True)
+    return student.to_network(state.params, fits, trainer.params, trainer.reference)
 
 
-def said(errors: dict[str, float]) -> str:
+def format_errors(errors: dict[str, float]) -> str:
     """Errors in one line."""
     return ", ".join(f"{tap} {e:.3f}" for tap, e in errors.items())
 
 
-def watched(trainer: Trainer) -> student.State:
+def train_and_report(trainer: Trainer) -> student.State:
     """Learn with a line every so often; the last state."""
-    begun, last = time.perf_counter(), _restored(trainer, "state")[1]
-    for done, errors, state in trained(trainer):
+    begun, last = time.perf_counter(), _restore(trainer, "state")[1]
+    for done, errors, state in train(trainer):
         minutes, last = (time.perf_counter() - begun) / 60, state
-        print(f"step {done} of {trainer.plan.bounds()[-1]}, {minutes:.1f} min: {said(errors)}", flush=True)
+        print(f"step {done} of {trainer.plan.bounds()[-1]}, {minutes:.1f} min: {format_errors(errors)}", flush=True)
     return last

@@ -27,20 +27,20 @@ FROM_CONTENT = 0.8  # of optimisations; others begin with noise, or with the sty
 
 @functools.cache
 def _solver(distance):
-    """Loss, and a solver of it with a step size of one: the state's own step size is put in by `_further`."""
+    """Loss, and a solver of it with a step size of one: the state's own step size is put in by `_advance`."""
     loss = losses.loss(vgg19.network(), style=losses.STYLES[distance])
     return loss, transfer.solver(losses.objective(loss), transfer.adam(1.0))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _begun(distance, params, starts, contents, styles, weights):
+def _begin(distance, params, starts, contents, styles, weights):
     loss, solver = _solver(distance)
     prepare = lambda c, s, w: loss.prepare(params, c, losses.everywhere(s), w)  # noqa: E731
     return jax.vmap(prepare)(contents, styles, weights), jax.vmap(solver.init)(starts)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _further(distance, steps, states, rates, params, targets, weights):
+def _advance(distance, steps, states, rates, params, targets, weights):
     def step(state, rate, targets, weights):
         new, _ = _solver(distance)[1].step(state, params, targets, weights)
         image = jnp.clip(state.image + rate * (new.image - state.image), 0, 1)
@@ -50,7 +50,7 @@ def _further(distance, steps, states, rates, params, targets, weights):
     return jax.lax.fori_loop(0, steps, lambda _, s: every(s, rates, targets, weights), states)
 
 
-def taken(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray], edge: int):
+def take(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray], edge: int):
     """Pictures on the way from contents to styles, both any crops, or as people paint: -> [n, edge, edge, 3] uint8."""
     random = np.random.default_rng(seed)
     changed = random.random() < 0.5
@@ -64,17 +64,17 @@ def taken(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray],
         style={layer: w * stronger for layer, w in weights.style.items()},
         variation=np.full(AT_ONCE, weights.variation, np.float32),
     )
-    starts = contents if random.random() < FROM_CONTENT else _elsewhere(random, styles)
-    targets, states = _begun(recipe.style_distance, params, starts, contents, styles, weights)
+    starts = contents if random.random() < FROM_CONTENT else _other_start(random, styles)
+    targets, states = _begin(recipe.style_distance, params, starts, contents, styles, weights)
     out, before = [], 0
     for upto in STEPS:
-        states = _further(recipe.style_distance, upto - before, states, rates, params, targets, weights)
+        states = _advance(recipe.style_distance, upto - before, states, rates, params, targets, weights)
         before = upto
         out.append(np.asarray(states.image))
     return (np.concatenate(out).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _elsewhere(random, styles):
+def _other_start(random, styles):
     """Where an optimisation may begin that does not begin with its content."""
     if random.random() < 0.3:
         return styles
