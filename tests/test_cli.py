@@ -26,7 +26,7 @@ from nst_jax.orders import compose, customise, record, watchers, words, workshop
 from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
 from nst_jax.painting import painter
-from nst_jax.painting.painter import Frame
+from nst_jax.painting.runs import Frame
 from nst_jax.pictures import images, kinds, metadata, samples
 
 ROOT = pathlib.Path(__file__).parents[1]

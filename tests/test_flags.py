@@ -7,8 +7,8 @@ import pytest
 
 from nst_jax import cli
 from nst_jax.cli import flags
+from nst_jax.orders import networks, words
 from nst_jax.orders import order as orders
-from nst_jax.orders import words
 from nst_jax.orders.order import Order
 
 
@@ -127,7 +127,6 @@ def test_two_networks_are_refused(command):
 
 def test_networks_are_chosen_by_name():
     from nst_jax.network import vgg19
-    from nst_jax.orders import networks
 
     def path(*more):
         return networks.weights_path(flags.order(cli.parser().parse_args(["stylize", "a", "b", "-o", "c.png", *more])))

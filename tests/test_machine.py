@@ -15,7 +15,7 @@ from nst_jax.orders import order, prepare, record, values, watchers, words
 from nst_jax.painting import programs
 from nst_jax.painting.job import WHOLE
 from nst_jax.painting.memory import Machine, Plan
-from nst_jax.painting.painter import Frame
+from nst_jax.painting.runs import Frame
 from nst_jax.pictures import images, metadata, samples
 
 QUICK = ("--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "48:1")

@@ -15,7 +15,7 @@ from nst_jax.objective import losses
 from nst_jax.orders import lists, order, words
 from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
-from nst_jax.painting import starts, transfer
+from nst_jax.painting import optimizers, starts
 from nst_jax.pictures import colour
 from nst_jax.recipes import Turn, names
 
@@ -160,7 +160,7 @@ def test_names_are_those_of_the_functions():
     assert tuple(losses.CONTENTS) == names.CONTENT_DISTANCES
     assert tuple(losses.STYLES) == names.STYLE_DISTANCES
     assert tuple(losses.VARIATIONS) == names.VARIATIONS
-    assert tuple(transfer.OPTIMIZERS) == names.OPTIMIZERS
+    assert tuple(optimizers.OPTIMIZERS) == names.OPTIMIZERS
     assert set(names.WRAPPERS) == {"clamped", *jobs.WRAPPERS}
     assert set(names.COLOURS) == {*colour.MODES, "palette", "only"}
 
@@ -168,7 +168,7 @@ def test_names_are_those_of_the_functions():
 def test_settings_are_keywords_of_the_optimizers_that_own_them():
     for setting, owners in names.SETTINGS.items():
         assert setting in words.TABLE[setting.replace("_", "-")].attribute
-        for name, make in transfer.OPTIMIZERS.items():
+        for name, make in optimizers.OPTIMIZERS.items():
             assert (setting in inspect.signature(make).parameters) == (name in owners), (setting, name)
 
 
