@@ -321,7 +321,7 @@ def test_an_unexpected_error_is_one_jobs_own(batch, studio, monkeypatch):
 
 def test_a_loss_that_is_no_number_is_one_jobs_own(make):
     text = "content,style,output,style-weight,style-layers\ntown.png,night.png,a.png,1,\n"
-    text += 'town.png,night.png,b.png,1e30,"relu1_1:1e30,relu2_1:1e30"\ntown.png,night.png,c.png,2,\n'
+    text += 'town.png,night.png,b.png,1e30,"relu1_1:1e8,relu2_1:1e8"\ntown.png,night.png,c.png,2,\n'
     jobs = make(text, chunk=3)
     assert "3 jobs: 2 painted, 1 bad" in finished(jobs), jobs.bad()
     assert jobs.bad()[0]["reason"].startswith("loss must stay finite, got ")

@@ -93,7 +93,7 @@ def _follow(args, sweep, begun) -> int:
             error = stop
     if error := error or stopped.error:
         return report_failure(error, more=f"; {whole} of {len(sweep.items)} pictures are whole in {args.output}")
-    print(f"{args.output}: {whole} pictures painted, {time.perf_counter() - begun:.0f} s")
+    print(f"{args.output}: {whole} picture{'s' * (whole != 1)} painted, {time.perf_counter() - begun:.0f} s")
     return 1 if bad else 0
 
 

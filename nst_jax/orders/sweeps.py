@@ -135,9 +135,10 @@ def paint(
         )
         for number, result in found:
             point = sweep.points[number]
-            result.save(os.path.join(folder, point.name))
-            cells = _cells(point, result, sweep.judge(number, result.frame.image) if result.frame else {})
-            rows[number] = tables.Row(cells, point.values, number // across)
+            if result.frame:
+                result.save(os.path.join(folder, point.name))
+                cells = _cells(point, result, sweep.judge(number, result.frame.image))
+                rows[number] = tables.Row(cells, point.values, number // across)
             yield point, result
     finally:
         if rows:

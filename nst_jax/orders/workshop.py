@@ -29,6 +29,7 @@ from nst_jax.pictures import images
 from nst_jax.recipes import Turn
 
 EVERY = 10  # steps between frames that every run has
+NOTHING = np.zeros((0, 0, 3), np.float32)
 CHUNK, LIVELY = 1.0, 1.5  # seconds: of a chunk of steps, and between frames that follow the clock
 
 
@@ -49,7 +50,10 @@ class Controls:
 
 
 class Result(NamedTuple):
-    """What came of an order: what made it, the finished picture, the last frame, and the error that ended it if any."""
+    """What came of an order: what made it, the finished picture, the last frame, and the error that ended it if any.
+
+    Where a picture of several went wrong before its first frame, its image is empty.
+    """
 
     record: Record
     image: np.ndarray
@@ -94,6 +98,8 @@ def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None)
         return painter.start(task.params, task.job, machine=machine, stages=prepare.stages_of(item.record))
 
     for result in _together([item], begin, controls):
+        if result.frame is None and result.error:
+            raise result.error
         return result
     raise KeyboardInterrupt  # it was stopped before its first frame
 
@@ -201,8 +207,11 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
         for number, watch in enumerate(watches):
             if watch.frame is None and controls.stop.is_set():
                 return
+            if watch.frame is None and not watch.error:
+                raise error or RuntimeError("a run must have a frame, got none")
             if watch.frame is None:
-                raise watch.error or error or RuntimeError("a run must have a frame, got none")
+                yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=watch.error)
+                continue
             results[number] = result = watch.result(run, error)
             yield result
     finally:
