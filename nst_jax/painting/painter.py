@@ -1,4 +1,4 @@
-"""Where a painting stands, as a value: started, advanced, kept, resumed. The one loop through a schedule is here.
+"""One picture painted: started, advanced, kept, resumed.
 
     run = painter.start(params, job)
     run = painter.advance(run, 40)                        # any number of steps, one program for each size
@@ -132,7 +132,7 @@ class One(NamedTuple):
         programs.give_back()
 
     def frames(self, run: Run) -> list[Frame]:
-        """The picture of a run, with its scenes.terms."""
+        """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
         image = image if self.machine.mesh is None else devices.collect(image, self.machine.mesh)
         evaluate = functools.partial(scenes.terms, self.seldom(run.now), image, *run.args)
