@@ -148,9 +148,14 @@ class _Watch:
     """An item while it is painted: its last good frame, and why there is no later one."""
 
     def __init__(self, item: Item):
-        self.item, self.frame, self.error, self.turns = item, None, None, ()
-        for watcher in item.watchers:
-            watcher.begin(Start(item.task, item.record))
+        self.item, self.frame, self.error = item, None, None
+        self.told: list[Watcher] = []  # of the beginning, and not yet of the end
+
+    def begin(self) -> None:
+        """Tell the watchers."""
+        for watcher in self.item.watchers:
+            watcher.begin(Start(self.item.task, self.item.record))
+            self.told.append(watcher)
 
     def see(self, frame: Frame) -> None:
         """Take a frame and show it to the watchers, unless the picture has gone wrong."""
@@ -179,10 +184,14 @@ class _Watch:
         image = task.finish(picture_of(images.resize(frame.image, task.shape)))
         return Result(record, image, task.extras, frame, self.error or error)
 
-    def end(self, result: Result | None) -> None:
-        """Tell the watchers."""
-        for watcher in self.item.watchers:
-            watcher.end(result)
+    def end(self, result: Result | None) -> Result | None:
+        """Tell the watchers, once; what one of them can't do is the result's error, and costs no picture."""
+        while self.told:
+            try:
+                self.told.pop(0).end(result)
+            except Exception as error:
+                result = result and result._replace(error=result.error or error)
+        return result
 
 
 def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Result]:
@@ -191,8 +200,9 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
     run, error = None, None
     still = Still(items[0].task.shape, items[0].task.order.ends.still)
     every = [EVERY, *(watcher.every for item in items for watcher in item.watchers if watcher.every)]
-    results: list[Result | None] = [None] * len(items)
     try:
+        for watch in watches:
+            watch.begin()
         try:
             for run, frames in drive(begin(), controls, every=every, turns=items[0].task.order.turns):  # noqa: B007
                 for watch, frame in zip(watches, frames, strict=False):
@@ -204,7 +214,7 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
             error = stop
             if all(watch.frame is None for watch in watches):
                 raise
-        for number, watch in enumerate(watches):
+        for watch in watches:
             if watch.frame is None and controls.stop.is_set():
                 return
             if watch.frame is None and not watch.error:
@@ -212,11 +222,11 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
             if watch.frame is None:
                 yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=watch.error)
                 continue
-            results[number] = result = watch.result(run, error)
-            yield result
+            result = watch.result(run, error)
+            yield watch.end(result) or result
     finally:
-        for watch, result in zip(watches, results, strict=True):
-            watch.end(result)
+        for watch in watches:
+            watch.end(None)
 
 
 def drive(
