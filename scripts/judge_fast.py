@@ -87,7 +87,9 @@ def random_like(params, vgg) -> vgg19.Params:
     out = {"input": params["input"]}
     for name, layer in params.items():
         if name != "input":  # matrices are [d, k], kernels [3, 3, c, d], biases [d]
-            out[name] = {k: _random_matrix(random, np.shape(v)) if k != "bias" else jnp.zeros_like(v) for k, v in layer.items()}
+            out[name] = {
+                k: _random_matrix(random, np.shape(v)) if k != "bias" else jnp.zeros_like(v) for k, v in layer.items()
+            }
     mine, theirs = (vgg19.features(net, picture, taps) for net in (out, vgg))
     for tap in taps:
         strength = jnp.sqrt(jnp.square(theirs[tap]).mean() / jnp.square(mine[tap]).mean())

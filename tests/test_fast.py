@@ -17,7 +17,7 @@ from fast import pictures, student, teacher, training
 from nst_jax import recipes
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import distances, losses
-from nst_jax.painting import painter
+from nst_jax.painting import job
 from nst_jax.pictures import images, samples, sheets
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -132,7 +132,7 @@ def test_every_recipe_paints_with_it(tapped, town, night):
         recipe, params, note = calibration.calibrate(published, tapped)
         assert params is tapped
         assert bool(note) == (published.family != "caffe")
-        weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), painter.loss(recipe)
+        weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), job.loss(recipe)
         targets = loss.prepare(params, town, losses.everywhere(night), weights)
         terms = loss.terms(loss.summarise(params, town, targets.spatial, weights), targets, weights)
         assert all(np.isfinite(v) for v in terms.values()), name
@@ -298,7 +298,8 @@ def test_least_squares_finds_the_maps():
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     features = {
-        tap: random.integers(0, 256, f.shape).astype(np.uint8) for tap, f in teacher.maps_at_kept_positions(params, crops).items()
+        tap: random.integers(0, 256, f.shape).astype(np.uint8)
+        for tap, f in teacher.maps_at_kept_positions(params, crops).items()
     }
     scales = teacher.Scales({tap: np.ones(f.shape[-1], "f4") for tap, f in features.items()}, dict.fromkeys(TAPS, 1.0))
     reference, batch = student.make_reference(params, scales), student.Batch(crops, features)
@@ -316,9 +317,7 @@ def test_bytes_keep_features():
     features = np.random.default_rng(0).uniform(0, 1, (1, 5, 5, 2)).astype("f4") ** 2 * top
     stored = teacher.pack(jnp.asarray(features), jnp.asarray(top))
     assert stored.dtype == jnp.uint8
-    np.testing.assert_allclose(
-        np.asarray(teacher.unpack(stored, jnp.asarray(top))) / top, features / top, atol=2 / 255
-    )
+    np.testing.assert_allclose(np.asarray(teacher.unpack(stored, jnp.asarray(top))) / top, features / top, atol=2 / 255)
 
 
 @pytest.fixture(scope="module")

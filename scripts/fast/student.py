@@ -1,8 +1,8 @@
 """The network that learns: VGG19's shape with fewer and narrower layers, and fits of the teacher's to its own maps.
 
-What it answers for a layer of the teacher's is made of several of its maps, the deepest ones and what went into them:
-channels for a fit cost little where they are there already. While it learns its input is of size one; `to_network` folds
-that into its first layer and makes taps of the fits.
+Its map for a layer of the teacher's is made of several of its own, the deepest ones and what went into them: channels
+for a fit cost little where they are there already. While it learns, its input is of size one; `to_network` folds that
+into its first layer and makes taps of the fits.
 """
 
 import functools
@@ -40,14 +40,14 @@ class State(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Crops and what the teacher says of them, in bytes."""
+    """Crops and the teacher's features of them, in bytes."""
 
     crops: np.ndarray
     features: dict[str, np.ndarray]
 
 
 class Reference(NamedTuple):
-    """Of the teacher: its first layer, and how its features are packed."""
+    """What the student's loss needs of the teacher: its first layer, and how its features are packed."""
 
     first: dict
     top: dict
@@ -55,7 +55,7 @@ class Reference(NamedTuple):
 
 
 def make_reference(params: vgg19.Params, scales: teacher.Scales) -> Reference:
-    """What the student's loss needs of the teacher."""
+    """Take from the teacher what the student's loss needs of it."""
     variance = {tap: jnp.float32(v) for tap, v in scales.variance.items()}
     top = {tap: jnp.asarray(t) for tap, t in scales.top.items()}
     return Reference({name: params[name] for name in ("conv1_1", "input")}, top, variance)
@@ -94,17 +94,19 @@ def _normalise(images):
 
 
 def pairs(layers, batch: Batch, reference: Reference) -> dict:
-    """What student and teacher say at the kept positions, as rows: {tap: ([n, d], [n, c])}, the teacher's in units
-    of its standard deviation."""
+    """Student's and teacher's maps at the kept positions, as rows: {tap: ([n, d], [n, c])}.
+
+    The teacher's are in units of its standard deviation.
+    """
     images = batch.crops.astype(jnp.float32) / 255
-    said = maps_by_tap(layers, images, {"relu1_1", *batch.features})
-    there = {"relu1_1": teacher.first_map(reference.first, batch.crops) / jnp.sqrt(reference.variance["relu1_1"])}
+    ours = maps_by_tap(layers, images, {"relu1_1", *batch.features})
+    theirs = {"relu1_1": teacher.first_map(reference.first, batch.crops) / jnp.sqrt(reference.variance["relu1_1"])}
     for tap, stored in batch.features.items():
-        there[tap] = teacher.unpack(stored, reference.top[tap]) / jnp.sqrt(reference.variance[tap])
+        theirs[tap] = teacher.unpack(stored, reference.top[tap]) / jnp.sqrt(reference.variance[tap])
     out = {}
-    for tap, target in there.items():
+    for tap, target in theirs.items():
         step = teacher.FIRST if tap == "relu1_1" else teacher.STRIDES[tap]
-        mine = said[tap][:, ::step, ::step]
+        mine = ours[tap][:, ::step, ::step]
         out[tap] = mine.reshape(-1, mine.shape[-1]), target.reshape(-1, target.shape[-1])  # in 2-D: a faster gradient
     return out
 
@@ -178,7 +180,7 @@ def _fit(aa, ab, bb):
 def to_network(params, fits: dict[str, Fit], teacher_params: vgg19.Params, reference: Reference) -> vgg19.Params:
     """Parameters as `vgg19` knows them: input as VGG19's, and taps in VGG19's units.
 
-    What a tap says are its fit's features turned to their principal axes, the first of which hold nearly all of their
+    A tap's map is its fit's features turned to their principal axes, the first of which hold nearly all of their
     energy: distances between Gram matrices stay as they are, and cost less. Losses are means over channels, hence
     (k/C)^½; what least squares leaves out is missing from the features' energy, and is given back.
     """

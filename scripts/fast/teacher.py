@@ -1,4 +1,4 @@
-"""What VGG19 says of crops, asked once and kept: bytes after a square root, in files mapped into memory.
+"""VGG19's features of crops, computed once and kept: bytes after a square root, in files mapped into memory.
 
 A store grows in order, and knows how far it is: after a kill it goes on where it was, with the same content.
 """
@@ -17,8 +17,8 @@ from nst_jax.network import vgg19
 
 STRIDES = {"relu2_1": 2, "relu3_1": 2, "relu4_1": 1, "relu4_2": 1, "relu5_1": 1}  # of kept positions: one in four does
 FIRST = 4  # relu1_1 is kept nowhere, but compared at every fourth position along each axis
-CHUNK = 4  # crops in one call of the teacher, which is one core's fill
-MEASURED = 64  # crops that settle the scales
+CHUNK = 4  # crops in one call of the teacher, which keep one core busy
+MEASURED = 64  # crops over which the scales are measured
 
 
 class Scales(NamedTuple):
@@ -108,7 +108,7 @@ def unpack(stored, top):
 
 
 def measure_scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[int], np.ndarray]) -> Scales:
-    """The features' ranges over the first crops, measured once."""
+    """Measure the features' ranges over the first crops, once."""
     file = folder / "scales.npz"
     if not file.exists():
         batches = [np.stack([crop(i + j) for j in range(CHUNK)]) for i in range(0, MEASURED, CHUNK)]
@@ -127,10 +127,10 @@ def measure_scales(folder: pathlib.Path, params: vgg19.Params, crop: Callable[[i
         return Scales(top, {tap: float(found[f"variance {tap}"]) for tap in ("relu1_1", *taps(params))})
 
 
-def fill(store: Store, params: vgg19.Params, known: Scales, crop: Callable[[int], np.ndarray], upto: int) -> None:
-    """Ask the teacher about crops until there are `upto`; every hundred are settled on disk."""
+def fill(store: Store, params: vgg19.Params, scales: Scales, crop: Callable[[int], np.ndarray], upto: int) -> None:
+    """Compute the teacher's features of crops until there are `upto`; every hundred are flushed to disk."""
     begun, at = time.perf_counter(), store.count()
-    first, top = at, {tap: jnp.asarray(t) for tap, t in known.top.items()}
+    first, top = at, {tap: jnp.asarray(t) for tap, t in scales.top.items()}
     ask = jax.jit(lambda params, crops: jax.tree.map(pack, maps_at_kept_positions(params, crops), top))
     while at < upto:
         indices = range(at, min(at + CHUNK, upto))

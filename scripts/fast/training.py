@@ -1,7 +1,8 @@
-"""The training itself: rounds of learning from all that is known so far, while the teacher is asked about more.
+"""The training itself: rounds of learning from all crops so far, while the teacher computes more.
 
-A round's crops are got ready during the round before, with the student as it was when that began: two cores have work,
-and everything follows from the seed and the plan. The state is put down every so often; who is killed goes on there.
+A round's crops are prepared during the round before, with the student as it was when that began: two cores have work,
+and everything follows from the seed and the plan. The state is saved every so often; a training that was killed goes on
+there.
 """
 
 import concurrent.futures
@@ -28,7 +29,7 @@ REFIT = 400  # batches that a least-squares fit goes over
 
 
 class Plan(NamedTuple):
-    """What is done: all sizes there are."""
+    """What a training does: all its sizes."""
 
     steps: int
     fresh: tuple[int, ...]  # by round, crops of pictures that come in
@@ -36,7 +37,7 @@ class Plan(NamedTuple):
     seed: int = 0
     batch: int = 4
     edge: int = 128
-    every: int = 100  # steps from one line of progress to the next, and from one state put down to the next
+    every: int = 100  # steps between lines of progress, and between saved states
     widths: tuple[tuple[int, ...], ...] = student.WIDTHS
 
     def bounds(self) -> list[int]:
@@ -64,7 +65,7 @@ def make_plan(steps: int, *, seed: int = 0) -> Plan:
 
 
 class Trainer(NamedTuple):
-    """What a training works with."""
+    """A training: its plan, the teacher, the pictures, and the folder that it works in."""
 
     plan: Plan
     params: vgg19.Params  # the teacher's
@@ -76,21 +77,21 @@ class Trainer(NamedTuple):
 
 
 def start(plan: Plan, params: vgg19.Params, folder: pathlib.Path | None, work: pathlib.Path) -> Trainer:
-    """A training in a work folder, new or as it was left; `folder` holds its pictures, None: drawings alone."""
+    """Begin a training in a work folder, or go on with it; `folder` holds its pictures, None: drawings alone."""
     work.mkdir(parents=True, exist_ok=True)
     _check_same_plan(plan, work / "plan.json")
-    seen = pictures.collect(folder, work / "pictures.bin") if folder else []
-    print(f"{len(seen)} pictures to train on", flush=True)
+    found = pictures.collect(folder, work / "pictures.bin") if folder else []
+    print(f"{len(found)} pictures to train on", flush=True)
     store = teacher.open_store(work / "store", params, edge=plan.edge, size=len(plan.kinds()))
-    scales = teacher.measure_scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), seen, plan.edge))
-    return Trainer(plan, params, seen, work, store, student.make_reference(params, scales), scales)
+    scales = teacher.measure_scales(work / "store", params, lambda i: pictures.crop((plan.seed, i), found, plan.edge))
+    return Trainer(plan, params, found, work, store, student.make_reference(params, scales), scales)
 
 
 def _check_same_plan(plan, file):
-    said = json.loads(json.dumps(plan._asdict()))
+    asked = json.loads(json.dumps(plan._asdict()))
     if not file.exists():
-        file.write_text(json.dumps(said))
-    if json.loads(file.read_text()) != said:
+        file.write_text(json.dumps(asked))
+    if json.loads(file.read_text()) != asked:
         raise ValueError(f"{file.parent} holds another training, {file.read_text()}: name another --work folder")
 
 
@@ -129,7 +130,7 @@ def _round(trainer, bounds, grown, done, state):
 
 
 def matrices(fits: dict[str, student.Fit]) -> dict[str, np.ndarray]:
-    """Of each fit the matrix, as it goes on learning."""
+    """The matrix of each fit, which goes on learning."""
     return {tap: fit.matrix.astype(np.float32) for tap, fit in fits.items()}
 
 
@@ -149,7 +150,7 @@ def _save(file, content):
 
 
 def _grow(trainer: Trainer, number: int) -> None:
-    """Ask the teacher about a round's crops: new pieces of pictures, then what the student of a round before visits."""
+    """Add a round's crops: new pieces of pictures, then what the last round's student visits in optimisations."""
     plan, store = trainer.plan, trainer.store
     upto = plan.upto(number)
     if store.count() >= upto:
@@ -170,14 +171,14 @@ def _visits(trainer, params, first) -> Callable[[int], np.ndarray]:
     """The crop of a number, from the transfers that it is of; `first` is the round's first."""
 
     @functools.lru_cache(1)
-    def taken(unit):
+    def take(unit):
         return visited.take(params, (trainer.plan.seed, 1, first, unit), trainer.pictures, trainer.plan.edge)
 
-    return lambda i: taken((i - first) // visited.TAKEN)[(i - first) % visited.TAKEN]
+    return lambda i: take((i - first) // visited.TAKEN)[(i - first) % visited.TAKEN]
 
 
 def _batch(trainer, step, grown) -> student.Batch:
-    """The batch of a step: any crops known by then, some of them visited ones, of which the earlier half is out."""
+    """The batch of a step: any crops there by then, some of them visited; the earlier half of those is left out."""
     plan = trainer.plan
     kinds, random = plan.kinds()[:grown], np.random.default_rng([plan.seed, 2, step])
     fresh, seen = np.flatnonzero(~kinds), np.flatnonzero(kinds)
@@ -191,7 +192,7 @@ def _read_batch(store, indices):
 
 
 def refit(trainer: Trainer, state: student.State, grown: int) -> dict[str, student.Fit]:
-    """The taps' fits by least squares over what is known, evenly."""
+    """Fit the taps by least squares over all crops so far, evenly spread."""
     n, size = trainer.plan.batch, min(REFIT, grown // trainer.plan.batch)
     order = np.linspace(0, grown - 1, size * n).astype(int)
     batches = (_read_batch(trainer.store, order[i : i + n]) for i in range(0, len(order), n))
@@ -199,19 +200,19 @@ def refit(trainer: Trainer, state: student.State, grown: int) -> dict[str, stude
 
 
 def finish(trainer: Trainer, state: student.State) -> vgg19.Params:
-    """The finished network."""
+    """Make the network of what was learnt."""
     fits = refit(trainer, state, trainer.store.count())
     print("left after the last fit: " + format_errors({tap: fit.left for tap, fit in fits.items()}), flush=True)
     return student.to_network(state.params, fits, trainer.params, trainer.reference)
 
 
 def format_errors(errors: dict[str, float]) -> str:
-    """Errors in one line."""
+    """Write errors on one line."""
     return ", ".join(f"{tap} {e:.3f}" for tap, e in errors.items())
 
 
 def train_and_report(trainer: Trainer) -> student.State:
-    """Learn with a line every so often; the last state."""
+    """Learn, print a line every so often, and give the last state."""
     begun, last = time.perf_counter(), _restore(trainer, "state")[1]
     for done, errors, state in train(trainer):
         minutes, last = (time.perf_counter() - begun) / 60, state

@@ -1,4 +1,4 @@
-"""Pictures that the student's own optimisations pass through: what it must not be wrong about.
+"""Pictures that the student's own optimisations pass through: what it must judge rightly.
 
 An optimisation goes wherever the student errs in its favour, and soon sees nothing else; the longer it goes, the more.
 """
@@ -51,7 +51,7 @@ def _advance(distance, steps, states, rates, params, targets, weights):
 
 
 def take(params: vgg19.Params, seed: Sequence[int], seen: Sequence[np.ndarray], edge: int):
-    """Pictures on the way from contents to styles, both any crops, or as people paint: -> [n, edge, edge, 3] uint8."""
+    """Take pictures on the way from contents to styles, which are any crops: -> [n, edge, edge, 3] uint8."""
     random = np.random.default_rng(seed)
     changed = random.random() < 0.5
     both = [pictures.crop((*seed, i), seen, edge, changed=changed).astype(np.float32) / 255 for i in range(2 * AT_ONCE)]
