@@ -55,7 +55,7 @@ def cell(items):
     return out
 
 
-def matconvnet(path, params, *, older=False, turned=False, average=None):
+def write_matconvnet(path, params, *, older=False, turned=False, average=None):
     """A file as MatConvNet publishes it: newer ones say `weights` and `meta`, older ones `filters`, `biases`."""
     layers = []
     for name in CONVS:
@@ -77,7 +77,7 @@ def matconvnet(path, params, *, older=False, turned=False, average=None):
 
 @pytest.mark.parametrize(("turned", "said"), [(False, "height first"), (True, "width first, turned to height first")])
 def test_matconvnet_axes_are_found(bundled, tmp_path, turned, said):
-    matconvnet(tmp_path / "net", bundled, turned=turned)
+    write_matconvnet(tmp_path / "net", bundled, turned=turned)
     params, attributes = convert.read(tmp_path / "net")
     assert attributes["axes"] == said
     assert attributes["family"] == "caffe"
@@ -88,7 +88,7 @@ def test_matconvnet_axes_are_found(bundled, tmp_path, turned, said):
 
 @pytest.mark.parametrize("average", [np.array([120, 110, 100], "f4"), np.ones((1, 1, 3)) * (120, 110, 100)])
 def test_matconvnet_older_names(narrow, tmp_path, average):
-    matconvnet(tmp_path / "net.mat", narrow, older=True, average=average)
+    write_matconvnet(tmp_path / "net.mat", narrow, older=True, average=average)
     params, attributes = convert.read(tmp_path / "net.mat")
     assert same(params, narrow)
     assert attributes["axes"] == "height first (assumed: the kernels do not show it)"
@@ -114,7 +114,7 @@ def bfloat16(values):
     return (np.ascontiguousarray(values).view("<u4") >> 16).astype("<u2")
 
 
-def safetensors(path, state, dtype="F32", write=np.ascontiguousarray):
+def write_safetensors(path, state, dtype="F32", write=np.ascontiguousarray):
     header: dict[str, dict] = {"__metadata__": {"format": "pt"}}
     body = b""
     for name, value in state.items():
@@ -143,7 +143,7 @@ def torch_maps(state, image):
 def test_safetensors_against_torch(narrow, tmp_path):
     state = state_dict(narrow)
     assert sorted({int(k.split(".")[1]) for k in state if k.startswith("features")})[-1] == 34  # as vgg19 has it
-    safetensors(tmp_path / "net.bin", state)
+    write_safetensors(tmp_path / "net.bin", state)
     params, said = convert.read(tmp_path / "net.bin")
     assert same(params, narrow)
     assert said["family"] == "torchvision"
@@ -158,7 +158,7 @@ def test_safetensors_against_torch(narrow, tmp_path):
     ("dtype", "write", "error"), [("F16", np.float16, 1e-3), ("F64", np.float64, 0), ("BF16", bfloat16, 8e-3)]
 )
 def test_safetensors_other_precisions(narrow, tmp_path, dtype, write, error):
-    safetensors(tmp_path / "net", state_dict(narrow), dtype, write)
+    write_safetensors(tmp_path / "net", state_dict(narrow), dtype, write)
     params, _ = convert.read(tmp_path / "net")
     for name in CONVS:
         assert params[name]["kernel"].dtype == np.float32
@@ -202,7 +202,7 @@ def test_pth_without_torch(tmp_path, monkeypatch):
 
 
 def test_our_own_file_goes_through(narrow, tmp_path):
-    safetensors(tmp_path / "net", state_dict(narrow))
+    write_safetensors(tmp_path / "net", state_dict(narrow))
     first = convert.convert(tmp_path / "net", tmp_path / "a.h5")
     half = convert.convert(tmp_path / "a.h5", tmp_path / "b.h5", half=True)
     again = convert.convert(tmp_path / "b.h5", tmp_path / "c.h5")
@@ -225,7 +225,7 @@ def test_the_bundled_file_says_where_it_is_from():
     assert said["source_sha256"] in readme
 
 
-def keras(path, layers, *, group=lambda name: name):
+def write_keras(path, layers, *, group=lambda name: name):
     with h5py.File(path, "w") as file:
         for name, layer in layers.items():
             place = file.create_group(group(name))
@@ -242,7 +242,7 @@ def bgr(params):
 
 
 def test_a_network_inside_a_trained_model(narrow, tmp_path):
-    keras(tmp_path / "f", bgr(narrow), group=lambda name: f"model_weights/vgg19/{name}")
+    write_keras(tmp_path / "f", bgr(narrow), group=lambda name: f"model_weights/vgg19/{name}")
     with h5py.File(tmp_path / "f", "a") as file:  # what Adam keeps of each kernel has the kernel's shape
         file["optimizer_weights/adam/block1_conv1/m"] = np.zeros_like(narrow["conv1_1"]["kernel"])
     assert same(convert.read(tmp_path / "f")[0], narrow)
@@ -250,20 +250,20 @@ def test_a_network_inside_a_trained_model(narrow, tmp_path):
 
 def test_numbers_that_start_anywhere_are_in_order(narrow, tmp_path):
     numbers = {f"block{n[4]}_conv{n[6]}": i for i, n in enumerate(CONVS, 7)}
-    keras(tmp_path / "f", bgr(narrow), group=lambda name: f"layers/conv2d_{numbers[name]}/vars")
+    write_keras(tmp_path / "f", bgr(narrow), group=lambda name: f"layers/conv2d_{numbers[name]}/vars")
     assert same(convert.read(tmp_path / "f")[0], narrow)
 
 
 def test_another_number_of_convolutions(narrow, tmp_path):
     sixteen = {name: layer for name, layer in bgr(narrow).items() if not name.endswith("conv4")}
-    keras(tmp_path / "f", sixteen)
+    write_keras(tmp_path / "f", sixteen)
     assert vgg19.shape_of(convert.read(tmp_path / "f")[0])[1] == (2, 2, 3, 3, 3)
 
 
 # Files that are wrong
 
 
-def wrong(path):
+def error_line(path):
     with pytest.raises((ValueError, OSError)) as caught:
         convert.convert(path, path.with_name("out.h5"))
     assert "\n" not in str(caught.value)
@@ -273,75 +273,75 @@ def wrong(path):
 
 def test_numbered_layers_of_another_network(narrow, tmp_path):
     thirteen = dict(list(bgr(narrow).items())[:13])
-    keras(tmp_path / "f", thirteen, group=lambda name: f"layers/conv2d_{list(thirteen).index(name)}/vars")
-    assert "must be VGG19's 16 convolutions where layers are only numbered, got 13" in wrong(tmp_path / "f")
+    write_keras(tmp_path / "f", thirteen, group=lambda name: f"layers/conv2d_{list(thirteen).index(name)}/vars")
+    assert "must be VGG19's 16 convolutions where layers are only numbered, got 13" in error_line(tmp_path / "f")
 
 
 def test_another_network_of_keras(tmp_path):
     layer = {"kernel": np.zeros((7, 7, 3, 8), "f4"), "bias": np.zeros(8, "f4")}
-    keras(tmp_path / "f", {"conv1_conv": layer, "conv2_block1_1_conv": layer})
-    assert "must be those of a VGG network, got" in wrong(tmp_path / "f")
-    keras(tmp_path / "f", {"block1_conv1": layer})
-    assert "must have kernel [3, 3, 3, d] and bias [d], got {'kernel': (7, 7, 3, 8)" in wrong(tmp_path / "f")
+    write_keras(tmp_path / "f", {"conv1_conv": layer, "conv2_block1_1_conv": layer})
+    assert "must be those of a VGG network, got" in error_line(tmp_path / "f")
+    write_keras(tmp_path / "f", {"block1_conv1": layer})
+    assert "must have kernel [3, 3, 3, d] and bias [d], got {'kernel': (7, 7, 3, 8)" in error_line(tmp_path / "f")
 
 
 def test_another_network_of_torch(narrow, tmp_path):
     state = state_dict(narrow)
-    safetensors(tmp_path / "f", state | {"features.1.weight": np.ones(4, "f4")})
-    assert "must be a plain VGG's convolution, got a network with batch normalisation" in wrong(tmp_path / "f")
-    safetensors(tmp_path / "f", {"layer1.0.conv1.weight": np.ones((4, 3, 3, 3), "f4")})
-    assert "must be those of a VGG network" in wrong(tmp_path / "f")
+    write_safetensors(tmp_path / "f", state | {"features.1.weight": np.ones(4, "f4")})
+    assert "must be a plain VGG's convolution, got a network with batch normalisation" in error_line(tmp_path / "f")
+    write_safetensors(tmp_path / "f", {"layer1.0.conv1.weight": np.ones((4, 3, 3, 3), "f4")})
+    assert "must be those of a VGG network" in error_line(tmp_path / "f")
 
 
 @pytest.mark.parametrize("missing", ["block1_conv1", "block3_conv2", "block4_conv1"])
 def test_a_layer_missing(narrow, tmp_path, missing):
-    keras(tmp_path / "f", {name: layer for name, layer in bgr(narrow).items() if name != missing})
-    assert f"must hold {missing.replace('block', 'conv').replace('_conv', '_')}, got" in wrong(tmp_path / "f")
+    write_keras(tmp_path / "f", {name: layer for name, layer in bgr(narrow).items() if name != missing})
+    assert f"must hold {missing.replace('block', 'conv').replace('_conv', '_')}, got" in error_line(tmp_path / "f")
 
 
 def test_a_bias_missing(narrow, tmp_path):
     layers = bgr(narrow)
-    keras(tmp_path / "f", layers | {"block2_conv1": {"kernel": layers["block2_conv1"]["kernel"]}})
-    assert "conv2_1 of" in (line := wrong(tmp_path / "f"))
+    write_keras(tmp_path / "f", layers | {"block2_conv1": {"kernel": layers["block2_conv1"]["kernel"]}})
+    assert "conv2_1 of" in (line := error_line(tmp_path / "f"))
     assert "and bias [d], got {'kernel'" in line
 
 
 def test_not_finite(narrow, tmp_path):
     nan = {**narrow["conv3_1"], "bias": np.full(8, np.nan, "f4")}
-    safetensors(tmp_path / "f", state_dict(narrow | {"conv3_1": nan}))
-    assert "must be finite, got NaN or infinity" in wrong(tmp_path / "f")
+    write_safetensors(tmp_path / "f", state_dict(narrow | {"conv3_1": nan}))
+    assert "must be finite, got NaN or infinity" in error_line(tmp_path / "f")
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"\x80\x04\x95pickle", b"\x89PNG\r\n\x1a\n"])
 def test_unknown_content(tmp_path, content):
     (tmp_path / "vgg19.h5").write_bytes(content)
-    line = wrong(tmp_path / "vgg19.h5")
+    line = error_line(tmp_path / "vgg19.h5")
     assert "must be in a format known here" in line
     assert all(layout in line for layout in ("Keras", "MatConvNet's .mat", "torchvision's .safetensors", ".pth"))
 
 
 def test_not_there(tmp_path):
-    assert "must be a file, got" in wrong(tmp_path / "nothing.h5")
-    assert "must be a file, got" in wrong(tmp_path)
+    assert "must be a file, got" in error_line(tmp_path / "nothing.h5")
+    assert "must be a file, got" in error_line(tmp_path)
 
 
 def test_no_folder_to_write_to(narrow, tmp_path):
-    safetensors(tmp_path / "f", state_dict(narrow))
+    write_safetensors(tmp_path / "f", state_dict(narrow))
     with pytest.raises(OSError, match=r"weights must be in an existing folder, got '.*out\.h5': make '.*no' first"):
         convert.convert(tmp_path / "f", tmp_path / "no" / "out.h5")
 
 
 def write_zip(path, narrow):
-    keras(path.with_name("inner"), bgr(narrow))
+    write_keras(path.with_name("inner"), bgr(narrow))
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(path.with_name("inner"), "model.weights.h5")
 
 
 WRITERS = {
-    "hdf5": lambda path, narrow: keras(path, bgr(narrow)),
+    "hdf5": lambda path, narrow: write_keras(path, bgr(narrow)),
     "ours": lambda path, narrow: vgg19.save(path, {**narrow, "input": readers.CAFFE}),
-    "mat": matconvnet,
-    "safetensors": lambda path, narrow: safetensors(path, state_dict(narrow)),
+    "mat": write_matconvnet,
+    "safetensors": lambda path, narrow: write_safetensors(path, state_dict(narrow)),
     "zip": write_zip,
 }
 
@@ -354,7 +354,7 @@ def test_cut_short(narrow, tmp_path, layout, share):
     convert.read(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    assert "must be a whole" in wrong(path)
+    assert "must be a whole" in error_line(path)
 
 
 @pytest.mark.parametrize("older", [False, True])
@@ -364,7 +364,7 @@ def test_pth_cut_short(narrow, tmp_path, older):
     torch.save(state, tmp_path / "f", _use_new_zipfile_serialization=not older)
     content = (tmp_path / "f").read_bytes()
     (tmp_path / "f").write_bytes(content[: len(content) // 2])
-    assert "must be a whole file, got" in wrong(tmp_path / "f")
+    assert "must be a whole file, got" in error_line(tmp_path / "f")
 
 
 @pytest.mark.parametrize("offsets", [[-4, 428], [0, 4], [8, 4]])
@@ -372,17 +372,17 @@ def test_safetensors_offsets_outside_the_file(narrow, tmp_path, offsets):
     entry = {"dtype": "F32", "shape": [4, 3, 3, 3], "data_offsets": offsets}
     head = json.dumps({"features.0.weight": entry}).encode()
     (tmp_path / "f").write_bytes(len(head).to_bytes(8, "little") + head + bytes(432))
-    assert f"offsets {offsets[0]} to {offsets[1]} of 432 bytes do not hold" in wrong(tmp_path / "f")
+    assert f"offsets {offsets[0]} to {offsets[1]} of 432 bytes do not hold" in error_line(tmp_path / "f")
 
 
 def test_safetensors_header_of_any_size(tmp_path):
     (tmp_path / "f").write_bytes((2**26).to_bytes(8, "little") + b'{"features.0.weight": {}}')
-    assert "must be a whole file, got" in wrong(tmp_path / "f")
+    assert "must be a whole file, got" in error_line(tmp_path / "f")
 
 
 def test_newer_matlab(tmp_path):
     (tmp_path / "f").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(600))
-    assert "of version 7 or older, got" in wrong(tmp_path / "f")
+    assert "of version 7 or older, got" in error_line(tmp_path / "f")
 
 
 # The command, and the script
@@ -401,7 +401,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_the_command_installs_what_load_finds(narrow, tmp_path, cache, capsys):
-    safetensors(tmp_path / "f", state_dict(narrow))
+    write_safetensors(tmp_path / "f", state_dict(narrow))
     command("convert", tmp_path / "f", "--half")
     out = capsys.readouterr().out
     assert f"wrote {vgg19.cache_path()}" in out
@@ -411,7 +411,7 @@ def test_the_command_installs_what_load_finds(narrow, tmp_path, cache, capsys):
 
 
 def test_the_command_writes_elsewhere_and_says_what_is_used(narrow, tmp_path, cache, capsys):
-    matconvnet(tmp_path / "f", narrow)
+    write_matconvnet(tmp_path / "f", narrow)
     command("convert", tmp_path / "f", "-o", tmp_path / "out.h5")
     out = capsys.readouterr().out
     assert f"wrote {tmp_path / 'out.h5'}" in out
@@ -446,7 +446,7 @@ def test_the_command_imports_nothing_heavy():
 
 def test_the_script(narrow, tmp_path, monkeypatch, capsys):
     script = str(pathlib.Path(__file__).parents[1] / "scripts" / "convert_weights.py")
-    safetensors(tmp_path / "f", state_dict(narrow))
+    write_safetensors(tmp_path / "f", state_dict(narrow))
     monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "f"), str(tmp_path / "out.h5")])
     runpy.run_path(script, run_name="__main__")
     assert "torchvision" in capsys.readouterr().out

@@ -46,7 +46,7 @@ def tapped(plain):
 # How it drops in
 
 
-def made(plain, tapped, image, tap):
+def tap_map(plain, tapped, image, tap):
     """What a tap is to say, from the plain network's maps."""
     raw = vgg19.features(plain, image, tapped[tap])
     return sum(raw[own] @ matrix for own, matrix in tapped[tap].items())
@@ -59,7 +59,7 @@ def test_taps_are_made_of_maps_beside_the_path_to_the_next_layer(plain, tapped, 
     for tap in TAPS:
         k = vgg19.stride(tap)
         assert maps[tap].shape == (shape[0] // k, shape[1] // k, CHANNELS[tap])
-        np.testing.assert_allclose(maps[tap], made(plain, tapped, image, tap), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(maps[tap], tap_map(plain, tapped, image, tap), rtol=1e-4, atol=1e-3)
 
 
 def test_maps_of_a_stride_by_name(plain, tapped):
@@ -164,7 +164,7 @@ def test_pixels_learn_through_the_taps(plain, tapped, town, night):
         return vgg19.features(tapped, image, ["relu3_1"])["relu3_1"]
 
     def apart(image):
-        return made(plain, tapped, image, "relu3_1")
+        return tap_map(plain, tapped, image, "relu3_1")
 
     mine, theirs = (jax.grad(distance)(jnp.asarray(town), maps) for maps in (ours, apart))
     assert float(jnp.abs(theirs).max()) > 0

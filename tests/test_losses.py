@@ -108,13 +108,13 @@ def test_the_summary_of_a_whole_is_the_sum_of_what_two_guides_see(narrow, town, 
     targets = loss.prepare(narrow, town, losses.everywhere(night), WEIGHTS)
     part = np.random.default_rng(0).uniform(size=h).astype(np.float32)
 
-    def seen(guide):
+    def summarise_under(guide):
         content = {layer: losses.shrink_guide(guide, layer) for layer in WEIGHTS.content}
         style = {layer: losses.shrink_guide(guide[None], layer) for layer in WEIGHTS.style}
         spatial = targets.spatial._replace(guides=losses.Guides(content, style, jnp.asarray(guide)))
         return loss.summarise(narrow, town[::-1], spatial, WEIGHTS)
 
-    both = jax.tree.map(jnp.add, seen(part), seen(1 - part))
+    both = jax.tree.map(jnp.add, summarise_under(part), summarise_under(1 - part))
     for a, b in zip(
         jax.tree.leaves(both),
         jax.tree.leaves(loss.summarise(narrow, town[::-1], targets.spatial, WEIGHTS)),

@@ -15,13 +15,16 @@ import jax
 import meshes
 import numpy as np
 import pytest
+from conftest import drawn
 
 from nst_jax import cli
 from nst_jax.cli import launch
+from nst_jax.network import vgg19
 from nst_jax.objective import losses, sharded
 from nst_jax.orders import order as orders
 from nst_jax.orders import prepare, values
 from nst_jax.painting import devices
+from nst_jax.pictures import images
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 300  # seconds, for two busy cores
@@ -32,7 +35,7 @@ def command(*argv):
     return [sys.executable, str(HERE / "meshes.py"), *map(str, argv)]
 
 
-def surroundings(**more):
+def environment(**more):
     known = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     paths = os.pathsep.join([str(HERE), str(HERE.parent)])
     return known | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"} | more
@@ -46,7 +49,7 @@ def eight(tmp_path_factory):
     """What eight devices, which are this one cut up, say of themselves."""
     out = tmp_path_factory.mktemp("eight") / "eight.json"
     fast = "--xla_backend_optimization_level=0"  # to compile
-    env = surroundings(XLA_FLAGS=f"--xla_force_host_platform_device_count=8 {fast}")
+    env = environment(XLA_FLAGS=f"--xla_force_host_platform_device_count=8 {fast}")
     subprocess.run(command("eight", out), env=env, check=True, timeout=2 * PATIENCE)
     return json.loads(out.read_text())
 
@@ -124,7 +127,7 @@ def test_a_mesh_that_makes_no_sense_is_refused(text):
 # Processes
 
 
-def parsed(*argv):
+def parse(*argv):
     parser = argparse.ArgumentParser()
     launch.arguments(parser)
     return parser.parse_args(argv)
@@ -140,17 +143,17 @@ SURROUNDINGS = {
 @pytest.mark.parametrize("kind", SURROUNDINGS)
 def test_processes_that_belong_together_are_found(monkeypatch, kind):
     monkeypatch.setattr(launch, "_is_installed", lambda package: package == "kubernetes")
-    assert not launch.is_one_of_several(parsed())
+    assert not launch.is_one_of_several(parse())
     for name, value in SURROUNDINGS[kind].items():
         monkeypatch.setenv(name, value)
-    assert launch.is_one_of_several(parsed())
-    assert not launch.is_one_of_several(parsed("--processes", "1")), "this one alone"
+    assert launch.is_one_of_several(parse())
+    assert not launch.is_one_of_several(parse("--processes", "1")), "this one alone"
 
 
 def test_one_task_of_slurm_is_not_several(monkeypatch):
     for name, value in {"SLURM_STEP_NODELIST": "node1", "SLURM_NTASKS": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert not launch.is_one_of_several(parsed())
+    assert not launch.is_one_of_several(parse())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_one_task_of_slurm_is_not_several(monkeypatch):
 )
 def test_processes_are_told_of_each_other(argv, text):
     with pytest.raises(orders.Refused, match=text):
-        launch.run(parsed(*argv), lambda args: 0)
+        launch.run(parse(*argv), lambda args: 0)
 
 
 def test_one_picture_is_not_several_runs():
@@ -181,7 +184,7 @@ def test_one_picture_is_not_several_runs():
 
 
 def test_alone_a_command_runs_here():
-    assert launch.run(parsed(), lambda args: 7) == 7
+    assert launch.run(parse(), lambda args: 7) == 7
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ sys.exit(launch.finish(work) if launch.watched() else launch.supervise("this pro
 
 
 @pytest.fixture
-def launched(tmp_path):
+def start_script(tmp_path):
     """Starts a script that is watched, and works or sleeps."""
     (tmp_path / "work.py").write_text(WATCHED)
     with contextlib.ExitStack() as stack:
@@ -223,7 +226,7 @@ def launched(tmp_path):
         def start(word):
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
             line = [sys.executable, str(tmp_path / "work.py"), word]
-            process = stack.enter_context(subprocess.Popen(line, env=surroundings(), **pipes))
+            process = stack.enter_context(subprocess.Popen(line, env=environment(), **pipes))
             stack.callback(process.kill)
             return process
 
@@ -234,23 +237,23 @@ def child_of(process):
     return int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
 
 
-def test_a_childs_exit_code_is_its_parents(launched):
-    process = launched("3")
+def test_a_childs_exit_code_is_its_parents(start_script):
+    process = start_script("3")
     assert process.communicate(timeout=60) == ("at work\n", "")
     assert process.returncode == 3
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_what_asks_a_parent_to_end_is_passed_on(launched, number, code):
-    process = launched("sleep")
+def test_what_asks_a_parent_to_end_is_passed_on(start_script, number, code):
+    process = start_script("sleep")
     assert process.stdout.readline() == "at work\n"
     process.send_signal(number)
     assert process.communicate(timeout=60)[1] == "nst-jax: stopped\n"
     assert process.returncode == code
 
 
-def test_a_child_ends_with_its_parent(launched):
-    process = launched("sleep")
+def test_a_child_ends_with_its_parent(start_script):
+    process = start_script("sleep")
     assert process.stdout.readline() == "at work\n"
     child = child_of(process)
     process.kill()
@@ -271,17 +274,17 @@ def test_an_error_about_a_process_that_has_gone_is_one_line(monkeypatch, capsys)
 
 
 @contextlib.contextmanager
-def together(work, folder):
-    """Two processes of one run, each with its launcher; nothing of them is left."""
+def two_processes(line):
+    """Two processes of one run, line(k) and where they find each other, each with its launcher; nothing is left."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     places = ["--coordinator", f"127.0.0.1:{port}", "--processes", 2, "--heartbeat", 20]
     started = []
     try:
         for k in range(2):
-            line = command(work, folder / f"{k}.npz", *places, "--process", k)
+            argv = [*map(str, [*line(k), *places, "--process", k])]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            started.append(subprocess.Popen(line, env=surroundings(), **pipes))
+            started.append(subprocess.Popen(argv, env=environment(), **pipes))
         yield started
     finally:
         for process in started:
@@ -290,7 +293,7 @@ def together(work, folder):
 
 
 def test_two_processes_paint_what_one_does(tmp_path):
-    with together("shared", tmp_path) as started:
+    with two_processes(lambda k: command("shared", tmp_path / f"{k}.npz")) as started:
         said = [process.communicate(timeout=PATIENCE) for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert [text for _, text in said] == ["", ""]
@@ -300,9 +303,62 @@ def test_two_processes_paint_what_one_does(tmp_path):
     np.testing.assert_allclose(found["picture"], meshes.picture(3), atol=1e-5)
 
 
+NST_JAX = (sys.executable, "-m", "nst_jax")
+
+
+@pytest.fixture
+def do(capsys):
+    """Runs a command in this process."""
+
+    def call(*argv):
+        return cli.main([*map(str, argv)]), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def pictures(tmp_path, narrow):
+    """Pictures and a narrow network, and the words of a command that paints with them."""
+    for n, name in enumerate(("town", "night")):
+        images.save(tmp_path / f"{name}.png", drawn(n, 64, 48))
+    vgg19.save(tmp_path / "narrow.h5", narrow, source="a test")
+    argv = [tmp_path / "town.png", tmp_path / "night.png", "--weights", tmp_path / "narrow.h5"]
+    argv += ["--recipe", "gatys-notebook", "--optimizer", "adam", "--ladder", "48:12", "--size", "48x64"]
+    return [*argv, "--style-layers", "relu1_1,relu2_1", "--content-layers", "relu1_2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "written"),
+    [
+        ("stylize", ("--mesh", "space=2"), "out.png"),
+        ("sweep", ("--mesh", "data=2", "--strength", ".4,.6"), "out/2-strength-0.6.png"),
+    ],
+)
+def test_two_processes_do_a_command_and_the_first_one_writes(name, flags, written, pictures, tmp_path, do):
+    """With pictures on the way at steps that are no run's own: all look at them, or wait for each other for ever."""
+    out = "out.png" if name == "stylize" else "out"
+    argv = [name, *pictures, "--save-every", 7, "--no-cache", "--log"]
+    with two_processes(lambda k: [*NST_JAX, *argv, tmp_path / "log", *flags, "-o", tmp_path / out]) as started:
+        said = [process.communicate(timeout=PATIENCE) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "painted" in said[0][0]
+    assert said[1] == ("", "")
+    (tmp_path / "one").mkdir()
+    code, _, err = do(*argv, tmp_path / "one" / "log", *flags[2:], "-o", tmp_path / "one" / out)
+    assert code == 0, err
+    found, known = (images.load(folder / written) for folder in (tmp_path, tmp_path / "one"))
+    np.testing.assert_allclose(found, known, atol=1.01 / 255)
+    stored = [
+        sorted(path.relative_to(folder) for path in folder.glob("out*/*")) for folder in (tmp_path, tmp_path / "one")
+    ]
+    assert stored[0] == stored[1] != []
+    steps = [json.loads(line).get("step") for line in (tmp_path / "log").read_text().splitlines()]
+    assert {7, 10, 12} <= {*steps}
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_where_a_process_is_killed_the_others_launcher_says_so_and_ends(tmp_path, victim):
-    with together("heartbeat", tmp_path) as started:
+    with two_processes(lambda k: command("heartbeat", tmp_path / f"{k}.npz")) as started:
         for process in started:
             assert process.stdout.readline(), process.stderr.read()  # it works
         os.kill(child_of(started[victim]), signal.SIGKILL)

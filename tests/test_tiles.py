@@ -42,7 +42,7 @@ def relative(a, b):
     return float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
 
 
-def judged(loss, params, pictures, regions, weights):
+def evaluate(loss, params, pictures, regions, weights):
     """(value, gradient, targets) of a loss."""
     content, image, _ = pictures
     targets = jax.jit(loss.prepare)(params, content, regions, weights)
@@ -110,7 +110,7 @@ def test_a_window_too_small_is_refused_with_the_smallest(narrow, pictures):
     small = tiles.tiled(losses.loss(), size=190)
     assert tiles.smallest_window(("relu5_1",)) == 191
     with pytest.raises(ValueError, match=r"^window must be at least 191 px for these layers, got 190: raise it"):
-        judged(small, narrow, pictures, losses.everywhere(pictures[2]), Weights({}, {"relu5_1": 1.0}))
+        evaluate(small, narrow, pictures, losses.everywhere(pictures[2]), Weights({}, {"relu5_1": 1.0}))
 
 
 # Equality
@@ -126,9 +126,9 @@ def test_a_window_too_small_is_refused_with_the_smallest(narrow, pictures):
 def test_value_and_gradient_are_the_whole_images(narrow, pictures, where, style, weights):
     whole = losses.loss(style=style, variation=distances.NINE_POINT)
     parts = regions(pictures[2], where)
-    value, grad, targets = judged(whole, narrow, pictures, parts, weights)
+    value, grad, targets = evaluate(whole, narrow, pictures, parts, weights)
     kept = whole if where == "everywhere" else tiles.recomputed(whole)
-    new, slope, made = judged(tiles.tiled(kept, size=SIZE), narrow, pictures, parts, weights)
+    new, slope, made = evaluate(tiles.tiled(kept, size=SIZE), narrow, pictures, parts, weights)
     assert abs(float(new / value) - 1) < 1e-5
     assert relative(slope, grad) < 1e-5
     for a, b in zip(jax.tree.leaves(made.style), jax.tree.leaves(targets.style), strict=True):
@@ -183,8 +183,8 @@ ODD = [(350, 333), (512, 20), (256, 301), (333, 300)]
 def test_every_style_layer_at_shapes_that_are_multiples_of_nothing(narrow, layer, shape):
     pictures = conftest.drawn(1, *shape), jnp.asarray(conftest.drawn(3, *shape)), conftest.drawn(2, 70, 90)
     parts, weights = losses.everywhere(pictures[2]), Weights({"relu1_2": 1.0}, {layer: 10.0})
-    value, grad, _ = judged(losses.loss(), narrow, pictures, parts, weights)
-    new, slope, _ = judged(tiles.tiled(losses.loss(), size=288), narrow, pictures, parts, weights)
+    value, grad, _ = evaluate(losses.loss(), narrow, pictures, parts, weights)
+    new, slope, _ = evaluate(tiles.tiled(losses.loss(), size=288), narrow, pictures, parts, weights)
     assert abs(float(new / value) - 1) < 1e-5
     assert relative(slope, grad) < 1e-5
 
@@ -193,8 +193,8 @@ def test_the_real_networks_gradient(bundled, pictures):
     whole, few = losses.loss(vgg19.network(padding="replicate")), (pictures[0][:333, :190], pictures[1][:333, :190])
     pictures = *few, pictures[2][:200, :200]
     parts = losses.everywhere(pictures[2])
-    value, grad, _ = judged(whole, bundled, pictures, parts, LAYERS)
-    new, slope, _ = judged(tiles.tiled(whole, size=288), bundled, pictures, parts, LAYERS)
+    value, grad, _ = evaluate(whole, bundled, pictures, parts, LAYERS)
+    new, slope, _ = evaluate(tiles.tiled(whole, size=288), bundled, pictures, parts, LAYERS)
     assert abs(float(new / value) - 1) < 1e-5
     assert relative(slope, grad) < 1e-5
 
@@ -214,7 +214,7 @@ def test_guides_over_content_and_variation_are_cut_too(narrow, pictures):
 def test_several_weights_at_once(narrow, pictures):
     small, weights = tuple(p[:90, :70] for p in pictures), Weights({}, {"relu1_1": 1.0, "relu2_1": 1.0}, 1e-3)
     loss = tiles.tiled(losses.loss(), size=64)
-    _, _, targets = judged(loss, narrow, small, losses.everywhere(small[2]), weights)
+    _, _, targets = evaluate(loss, narrow, small, losses.everywhere(small[2]), weights)
     axes = weights._replace(style=None, variation=0)
     several = weights._replace(variation=jnp.array([0.0, 1e3]))
     values = jax.vmap(losses.objective(loss), (None, None, None, axes))(small[1], narrow, targets, several)

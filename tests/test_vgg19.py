@@ -75,7 +75,7 @@ def torch_maps(torch, params, image):
     return {name: x[0].permute(1, 2, 0).numpy() for name, x in out.items()}
 
 
-def worst(ours, reference):
+def largest_error(ours, reference):
     """The largest max |difference| / max |reference| of the maps, and whose it is."""
     assert ours.keys() == reference.keys()
     found = {k: np.abs(np.asarray(ours[k], np.float64) - v).max() / np.abs(v).max() for k, v in reference.items()}
@@ -116,14 +116,14 @@ def test_vgg19_itself_is_the_default_shape():
 @pytest.mark.parametrize("shape", [(40, 48), (37, 45)])
 def test_every_map_is_numpys(narrow, town, pool, shape):
     image = town[: shape[0], : shape[1]]
-    assert worst(features(narrow, image, tuple(ALL), pool=pool), numpy_maps(narrow, image, pool=pool))[0] < 1e-5
+    assert largest_error(features(narrow, image, tuple(ALL), pool=pool), numpy_maps(narrow, image, pool=pool))[0] < 1e-5
 
 
 def test_a_replicated_border_is_of_the_image_alone(narrow, town):
     layers = ("conv1_1", "relu1_2", "pool1")
     reference = numpy_maps(narrow, town, border="edge")
     ours = features(narrow, town, layers, padding="replicate")
-    assert worst(ours, {name: reference[name] for name in layers})[0] < 1e-5
+    assert largest_error(ours, {name: reference[name] for name in layers})[0] < 1e-5
     with pytest.raises(ValueError, match="padding must be one of zeros, replicate, got 'wrap'"):
         vgg19.network(padding="wrap")
     with pytest.raises(ValueError, match="convolution must be one of winograd, direct, got 'fft'"):
@@ -132,16 +132,16 @@ def test_a_replicated_border_is_of_the_image_alone(narrow, town):
 
 def test_every_map_is_pytorchs(maps, narrow, town):
     torch = pytest.importorskip("torch")
-    assert worst(maps, torch_maps(torch, narrow, town))[0] < 1e-5
+    assert largest_error(maps, torch_maps(torch, narrow, town))[0] < 1e-5
 
 
 def test_every_map_of_the_real_network_is_numpys_and_pytorchs(bundled, town, night):
     image = np.pad(town, ((0, 24), (0, 16), (0, 0)), "reflect")  # 64 × 64
     ours = features(bundled, image, tuple(ALL))
     assert ours["relu5_4"].shape == (4, 4, 512)
-    assert worst(ours, numpy_maps(bundled, image))[0] < 1e-5
+    assert largest_error(ours, numpy_maps(bundled, image))[0] < 1e-5
     torch = pytest.importorskip("torch")
-    assert worst(ours, torch_maps(torch, bundled, image))[0] < 1e-5
+    assert largest_error(ours, torch_maps(torch, bundled, image))[0] < 1e-5
 
 
 def test_keras_names_are_the_same_maps(maps, narrow, town):
@@ -196,10 +196,10 @@ def test_no_layers_is_no_work(narrow, town):
 def test_jit_and_vmap_agree_with_plain(narrow, town):
     layers = ("relu1_2", "pool3")
     plain = vgg19.features(narrow, town, layers)
-    assert worst(features(narrow, town, layers), jax.tree.map(np.asarray, plain))[0] < 1e-6
+    assert largest_error(features(narrow, town, layers), jax.tree.map(np.asarray, plain))[0] < 1e-6
     pair = np.stack([town, town[::-1]])
     many = jax.vmap(lambda image: vgg19.features(narrow, image, layers))(pair)
-    assert worst({k: v[0] for k, v in many.items()}, jax.tree.map(np.asarray, plain))[0] < 1e-6
+    assert largest_error({k: v[0] for k, v in many.items()}, jax.tree.map(np.asarray, plain))[0] < 1e-6
 
 
 def test_new_parameters_are_random_by_their_key():
@@ -217,7 +217,7 @@ def test_another_vgg_shape_drops_in(town):
     files.check_params(params, "a VGG11")
     reference = numpy_maps(params, town, convs=convs)
     assert list(reference) == vgg19.layers_of(convs)
-    assert worst(features(params, town, tuple(reference)), reference)[0] < 1e-5
+    assert largest_error(features(params, town, tuple(reference)), reference)[0] < 1e-5
     with pytest.raises(ValueError, match="one of the network's 19 maps, got 'relu5_4'"):
         vgg19.features(params, town, ["relu5_4"])
 
@@ -225,7 +225,7 @@ def test_another_vgg_shape_drops_in(town):
 def test_bfloat16_maps_are_near_float32s(maps, narrow, town):
     half = features(narrow, town, tuple(ALL), dtype=jnp.bfloat16)
     assert {x.dtype for x in half.values()} == {jnp.dtype(jnp.bfloat16)}
-    error, _ = worst(half, jax.tree.map(np.asarray, maps))
+    error, _ = largest_error(half, jax.tree.map(np.asarray, maps))
     assert 1e-6 < error < 0.1
 
 
@@ -387,7 +387,7 @@ def test_a_file_that_is_cut_short(file, share):
         vgg19.info(file)
 
 
-def edited(file, change):
+def error_after(file, change):
     """What loading `file` says after a change to it: always its name."""
     with h5py.File(file, "r+") as opened:
         change(opened)
@@ -406,8 +406,8 @@ def test_parameters_that_are_not_a_network_are_named(file):
         opened["conv2_2/bias"][1] = np.nan
 
     copy = shutil.copy(file, file.with_name("copy.h5"))
-    assert f"conv2_2 of {file} must be finite, got NaN or infinity" in edited(file, spoil)
-    text = edited(copy, lambda opened: replace(opened, "conv3_2/kernel", np.zeros((3, 3, 5, 6), "f")))
+    assert f"conv2_2 of {file} must be finite, got NaN or infinity" in error_after(file, spoil)
+    text = error_after(copy, lambda opened: replace(opened, "conv3_2/kernel", np.zeros((3, 3, 5, 6), "f")))
     assert f"conv3_2 of {copy} must have kernel [3, 3, 6, d] and bias [d], got " in text
     assert "(3, 3, 5, 6)" in text
 
@@ -418,16 +418,16 @@ def test_parameters_that_are_missing_are_named(file, gone):
         for name in [gone] if "/" in gone else [name for name in opened if name.startswith(gone)]:
             del opened[name]
 
-    edited(file, remove)
+    error_after(file, remove)
 
 
 @pytest.mark.parametrize(("name", "value"), [("mean", np.full(3, np.nan)), ("std", np.zeros(3)), ("std", np.ones(2))])
 def test_an_input_convention_that_is_none(file, name, value):
-    edited(file, lambda opened: opened.attrs.__setitem__(name, value))
+    error_after(file, lambda opened: opened.attrs.__setitem__(name, value))
 
 
 def test_a_file_without_the_input_convention(file):
-    edited(file, lambda opened: opened.attrs.__delitem__("mean"))
+    error_after(file, lambda opened: opened.attrs.__delitem__("mean"))
 
 
 def test_whole_numbers_are_refused(narrow):

@@ -151,7 +151,7 @@ def _differences(image):
     return dy, dx
 
 
-def _next(image):
+def _has_next(image):
     """Where there is a next row, and where a next column: two [h, w, 3] of zeros and ones."""
     at = (lax.broadcasted_iota(jnp.int32, image.shape, axis) < image.shape[axis] - 1 for axis in (0, 1))
     below, right = (each.astype(image.dtype) for each in at)  # not of constants: XLA would add these up itself, slowly
@@ -167,7 +167,7 @@ def _mean_squares(sums):
     return below / jnp.maximum(rows, 1) + right / jnp.maximum(columns, 1)
 
 
-SQUARES = Variation(lambda image: _sums(*map(jnp.square, _differences(image)), *_next(image)), _mean_squares)
+SQUARES = Variation(lambda image: _sums(*map(jnp.square, _differences(image)), *_has_next(image)), _mean_squares)
 """Mean squared difference to the next row plus that to the next column, each over its own number of pairs."""
 
 
@@ -179,7 +179,7 @@ SUM_SQUARES = Variation(lambda image: _sums(*map(jnp.square, _differences(image)
 
 
 def _power(image):
-    (dy, dx), (below, right) = _differences(image), _next(image)
+    (dy, dx), (below, right) = _differences(image), _has_next(image)
     energy = jnp.where(below * right > 0, dy * dy + dx * dx, 0)
     return _sums(jnp.where(energy > 0, jnp.where(energy > 0, energy, 1) ** 1.25, 0))
 
