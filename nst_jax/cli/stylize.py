@@ -48,6 +48,7 @@ def painted(args, **more) -> int:
 def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int:
     """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed."""
     from nst_jax.orders import compose, networks, prepare, workshop
+    from nst_jax.orders.watchers import Silent
     from nst_jax.painting import programs
 
     begun = time.perf_counter()
@@ -66,7 +67,7 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int
     followed = prepare.follow(task, record, machine) if record else prepare.Followed(())
     item = prepare.item(task, machine, stages=followed.stages)
     if not launch.is_first():
-        workshop.carry_out(item, machine)
+        workshop.carry_out(item._replace(watchers=(Silent(outputs.save_every or None),)), machine)
         return 0
     item = item._replace(watchers=tuple(watchers(outputs)))
     notes = [*item.task.notes, *([f"changed:  {followed.why}"] if followed.why else [])]

@@ -118,8 +118,9 @@ def _logged(path, sweep):
 def _accompany(sweep) -> int:
     """Go through the frames of a sweep that another process shows and saves."""
     from nst_jax.orders import workshop
+    from nst_jax.orders.watchers import Silent
 
-    plain = [item._replace(watchers=()) for item in sweep.items]
+    plain = [item._replace(watchers=tuple(Silent(each.every) for each in item.watchers)) for item in sweep.items]
     for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk):
         pass
     return 0

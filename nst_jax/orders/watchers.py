@@ -40,6 +40,22 @@ class Watcher(Protocol):
         """Called once, with the workshop's Result, whatever ended the run."""
 
 
+class Silent:
+    """Does nothing, at the steps that another process's watchers see: all must look at the same, or they hang."""
+
+    def __init__(self, every: int | None):
+        self.every = every
+
+    def begin(self, start: Start) -> None:
+        """Nothing."""
+
+    def see(self, frame: Frame) -> None:
+        """Nothing."""
+
+    def end(self, result: Any) -> None:
+        """Nothing."""
+
+
 def picture_of(image) -> np.ndarray:
     """A picture as NumPy has it, in [0, 1]."""
     return np.clip(np.asarray(image, np.float32), 0, 1)

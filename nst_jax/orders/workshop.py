@@ -249,7 +249,7 @@ def drive(
             jax.block_until_ready(run.info)
             seconds = (time.perf_counter() - begun) / count if compiled else seconds
             fixed = any(run.done % n == 0 for n in every) or run.step == run.now.steps or controls.stop.is_set()
-            if fixed or time.perf_counter() - shown > LIVELY:
+            if fixed or (jax.process_count() == 1 and time.perf_counter() - shown > LIVELY):  # clocks differ
                 frames = [frame._replace(fixed=fixed) for frame in painter.look(run)]
                 controls.running = True  # before the watchers see them: a stop meanwhile lets them finish
                 yield run, frames
