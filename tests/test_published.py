@@ -23,7 +23,8 @@ from nst_jax.cli import settings
 from nst_jax.network import vgg19
 from nst_jax.objective import distances, losses
 from nst_jax.painting import job as jobs
-from nst_jax.painting import painter, starts, transfer
+from nst_jax.painting import painter, transfer
+from nst_jax.recipes import names
 
 WIDTHS = (4, 4, 8, 8, 8)
 SHAPES = ((48, 64), (67, 50))
@@ -434,7 +435,7 @@ def test_a_recipe_fixes_what_its_source_fixes(name):
     recipe, (family, size, edge, stages, (word, *numbers), keep) = recipes.get(name), ROWS[name]
     assert (recipe.family, recipe.size, recipe.edge, recipe.keep) == (family, size, edge, keep)
     assert list(recipe.schedule(stages[-1][0])) == stages
-    assert starts.parsed(recipe.start) == (word, pytest.approx(numbers, rel=2e-3))
+    assert names.parse_start(recipe.start) == (word, pytest.approx(numbers, rel=2e-3))
     assert recipe.style_size == ("down" if name.startswith("crowson") else "same")
 
 

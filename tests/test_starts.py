@@ -9,6 +9,7 @@ import pytest
 
 from nst_jax.network import vgg19
 from nst_jax.painting import starts
+from nst_jax.recipes import names
 
 KEY = jax.random.key(0)
 
@@ -63,7 +64,7 @@ def test_statistics_of_one_colour_are_that_colour():
 def test_a_fitted_style_is_cropped_and_not_distorted():
     y, x = np.mgrid[0:90, 0:60]
     disc = ((y - 44.5) ** 2 + (x - 29.5) ** 2 < 20**2).astype(np.float32)
-    fitted = np.asarray(starts.fitted(np.repeat(disc[..., None], 3, 2), (40, 80)))
+    fitted = np.asarray(starts.crop_to(np.repeat(disc[..., None], 3, 2), (40, 80)))
     assert fitted.shape == (40, 80, 3)
     inside = fitted[..., 0] > 0.5
     high, wide = inside.any(1).sum(), inside.any(0).sum()
@@ -74,12 +75,12 @@ def test_a_fitted_style_is_cropped_and_not_distorted():
 
 
 def test_a_style_of_the_contents_shape_is_itself(town):
-    np.testing.assert_allclose(starts.fitted(jnp.asarray(town), town.shape[:2]), town, atol=1e-6)
+    np.testing.assert_allclose(starts.crop_to(jnp.asarray(town), town.shape[:2]), town, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(16, 4000), (4000, 16)])
 def test_a_style_fits_the_longest_picture(shape, night):
-    assert starts.fitted(jnp.asarray(night), shape).shape == (*shape, 3)
+    assert starts.crop_to(jnp.asarray(night), shape).shape == (*shape, 3)
 
 
 WORDS = ["content", "style", "statistics", "noise", "noise:0.1", "gaussian:0.2", "grain:0.3", "mix:0.6", "mix:0.6:0.5"]
@@ -92,7 +93,7 @@ def test_every_word_makes_a_picture_of_the_contents_shape(word, town, night):
     assert made.dtype == jnp.float32
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
     np.testing.assert_array_equal(made, starts.make(word, KEY, town, night))
-    assert {starts.parsed(word)[0] for word in WORDS} == set(starts.NUMBERS)
+    assert {names.parse_start(word)[0] for word in WORDS} == set(names.STARTS)
 
 
 def test_what_the_words_mean(town, night):
@@ -118,7 +119,7 @@ def test_what_the_words_mean(town, night):
 def test_an_unknown_word_is_answered_with_the_known(word, hint):
     known = "content, style, statistics, noise, gaussian, grain, mix"
     with pytest.raises(ValueError, match=re.escape(f"start must be one of {known}, got {word!r}{hint}") + "$"):
-        starts.parsed(word)
+        names.parse_start(word)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_an_unknown_word_is_answered_with_the_known(word, hint):
 def test_a_ratio_is_from_0_to_1(word):
     message = f"mix:RATIO with a share of noise from 0 to 1, as in mix:0.6, got {word!r}"
     with pytest.raises(ValueError, match=message):
-        starts.parsed(word)
+        names.parse_start(word)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_ratio_is_from_0_to_1(word):
 )
 def test_the_numbers_that_a_word_takes(word):
     with pytest.raises(ValueError, match=f"start must be {word.split(':')[0]}.*, got {word!r}"):
-        starts.parsed(word)
+        names.parse_start(word)
 
 
 def test_starts_under_jit(town, night):

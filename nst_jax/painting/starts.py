@@ -1,13 +1,5 @@
-"""Where a painting starts: pictures [h, w, 3], made from the content, a style and a random key, named by words.
+"""Where a painting starts: pictures [h, w, 3], made from the content, a style and a random key; `names` has the words."""
 
-content             the photograph                         noise[:A]    uniform, the network's mean colour ± A
-style               the painting's middle, resampled       gaussian:S   normal about the mean colour
-statistics          noise of the painting's colours        grain:A      the photograph ± A
-mix:RATIO[:A]       RATIO of noise:A, the rest photograph
-"""
-
-import difflib
-import math
 from collections.abc import Callable
 
 import jax
@@ -15,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from nst_jax.network import vgg19
+from nst_jax.recipes import names
 
 AMPLITUDE = 0.25
 
@@ -43,7 +36,7 @@ def _uniform(key, shape, amplitude):
     return jax.random.uniform(key, (*shape, 3), minval=-amplitude, maxval=amplitude)
 
 
-def fitted(style, shape: tuple[int, int]) -> Array:
+def crop_to(style, shape: tuple[int, int]) -> Array:
     """The style picture at the content's shape: its middle, cropped to the aspect and resampled."""
     (h, w), (rows, columns) = style.shape[:2], shape
     scale = min(h / rows, w / columns)
@@ -63,51 +56,14 @@ def statistics(key, style, shape: tuple[int, int]) -> Array:
     return mean[None, None] + colours
 
 
-# A start's word, and the numbers that may follow it: (fewest, most)
-NUMBERS = {
-    "content": (0, 0),
-    "style": (0, 0),
-    "statistics": (0, 0),
-    "noise": (0, 1),
-    "gaussian": (1, 1),
-    "grain": (1, 1),
-    "mix": (1, 2),
-}
-
-
-def named(text: str) -> bool:
-    """Whether this is meant as one of our words, and not as a picture file."""
-    return text.split(":")[0] in NUMBERS
-
-
-def parsed(text: str) -> tuple[str, list[float]]:
-    """A start's word and numbers: `mix:0.6` is ("mix", [0.6])."""
-    word, *rest = text.split(":")
-    if word not in NUMBERS:
-        close = difflib.get_close_matches(word, NUMBERS, 1)
-        hint = f": did you mean {close[0]}?" if close else ""
-        raise ValueError(f"start must be one of {', '.join(NUMBERS)}, got {text!r}{hint}")
-    try:
-        numbers = [float(part) for part in rest]
-    except ValueError:
-        numbers = [math.nan]
-    fewest, most = NUMBERS[word]
-    sound = fewest <= len(numbers) <= most and all(0 <= n < math.inf for n in numbers)
-    if not sound or (word == "mix" and numbers[0] > 1):
-        form = {"mix": "mix:RATIO with a share of noise from 0 to 1, as in mix:0.6", "noise": "noise or noise:0.25"}
-        usual = f"{word}:0.25" if most else word
-        raise ValueError(f"start must be {form.get(word, usual)}, got {text!r}")
-    return word, numbers
-
-
 def make(text: str, key, content, style) -> Array:
     """The start that a word names, of the content's shape and within [0, 1]."""
-    word, numbers = parsed(text)
+    word, numbers = names.parse_start(text)
     content, shape = jnp.asarray(content), content.shape[:2]
-    amplitude = numbers[-1] if len(numbers) == NUMBERS[word][1] and numbers else AMPLITUDE
+    amplitude = numbers[-1] if len(numbers) == names.STARTS[word][1] and numbers else AMPLITUDE
     table: dict[str, Callable[[], Array]] = {
         "content": lambda: content,
-        "style": lambda: fitted(jnp.asarray(style), shape),
+        "style": lambda: crop_to(jnp.asarray(style), shape),
         "statistics": lambda: statistics(key, style, shape),
         "noise": lambda: noise(key, shape, amplitude=amplitude),
         "gaussian": lambda: gaussian(key, shape, deviation=amplitude),
