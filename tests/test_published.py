@@ -19,9 +19,10 @@ import pytest
 from conftest import drawn, network
 
 from nst_jax import cli, recipes
-from nst_jax.cli import settings
+from nst_jax.cli import flags
 from nst_jax.network import vgg19
 from nst_jax.objective import distances, losses
+from nst_jax.orders import customise
 from nst_jax.painting import job as jobs
 from nst_jax.painting import painter, transfer
 from nst_jax.recipes import names
@@ -829,4 +830,4 @@ def test_the_migration_pages_commands_are_understood(monkeypatch, tmp_path):
     assert len(commands) >= 5
     for command in commands:
         args = cli.parser().parse_args(shlex.split(command, comments=True)[1:])
-        assert settings.customised(args).content
+        assert customise.recipe_of(flags.order(args)).content

@@ -1,4 +1,4 @@
-"""Where a painting starts: pictures [h, w, 3], made from the content, a style and a random key; `names` has the words."""
+"""Where a painting starts: pictures [h, w, 3] from content, style and a random key; `recipes.names` has the words."""
 
 from collections.abc import Callable
 
