@@ -202,7 +202,8 @@ def test_results_are_of_a_kind_that_says_what_made_it():
 def test_only_old_unfinished_files_are_removed(tmp_path):
     for name, age in {".nst-jax-old.tmp": 5000, ".nst-jax-new.tmp": 0, "mine.tmp": 5000}.items():
         (tmp_path / name).touch()
-        os.utime(tmp_path / name, (time.time() - age, 0.0))
+        then = time.time() - age
+        os.utime(tmp_path / name, (then, then))
     storage.remove_leftovers(tmp_path, age=lists.OLD)
     assert sorted(os.listdir(tmp_path)) == [".nst-jax-new.tmp", "mine.tmp"]
     storage.remove_leftovers(tmp_path, age=0)

@@ -368,7 +368,9 @@ def test_an_error_leaves_what_there_is(swept, monkeypatch):
 
 
 @pytest.mark.parametrize("chunk", ["1", "2"])
-def test_one_that_goes_wrong_does_not_stop_the_others(swept, chunk):
+def test_one_that_goes_wrong_does_not_stop_the_others(swept, monkeypatch, chunk):
+    """Though frames between the fixed ones, whose losses nobody looks at, have gone wrong before."""
+    monkeypatch.setattr(workshop, "LIVELY", 0.0)
     layers = ("--style-layers", "relu1_1:1e9,relu2_1:1e9")
     code, out, said, folder = swept("--style-weight", "1e29,1e-9", *layers, "--chunk", chunk)
     assert code == 1

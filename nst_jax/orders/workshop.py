@@ -149,6 +149,7 @@ class _Watch:
 
     def __init__(self, item: Item):
         self.item, self.frame, self.error = item, None, None
+        self.good = None  # the last frame whose losses were looked at
         self.told: list[Watcher] = []  # of the beginning, and not yet of the end
 
     def begin(self) -> None:
@@ -167,9 +168,18 @@ class _Watch:
             except ValueError as error:
                 self.error = Diverged(str(error))
                 return
+            self.good = frame
         self.frame = frame
         for watcher in self.item.watchers:
             watcher.see(frame)
+
+    def settle(self) -> None:
+        """Go back to the last good frame, where one that followed the clock has gone wrong unseen."""
+        if self.frame is not None and self.frame is not self.good:
+            try:
+                finite_terms(self.frame)
+            except ValueError as error:
+                self.frame, self.error = self.good, self.error or Diverged(str(error))
 
     def result(self, run: Run | None, error: BaseException | None) -> Result:
         """The picture as it is, finished at the job's shape (one that was stopped may still be coarse)."""
@@ -215,6 +225,7 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
             if all(watch.frame is None for watch in watches):
                 raise
         for watch in watches:
+            watch.settle()
             if watch.frame is None and controls.stop.is_set():
                 return
             if watch.frame is None and not watch.error:
