@@ -19,6 +19,7 @@ from nst_jax.painting.memory import Load, Machine, Plan
 
 STYLE = tuple(f"relu{b}_1" for b in range(1, 6))
 VGG = jax.eval_shape(lambda key: vgg19.init(jax.random.key(key)), 0)  # the real network's shapes
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 def load(*shape, **change):
