@@ -29,6 +29,8 @@ from nst_jax.painting import painter
 from nst_jax.painting.runs import Frame
 from nst_jax.pictures import images, kinds, metadata, samples
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPE = "gatys-notebook"  # names the short edge; --ladder: one size instead of its two
 QUICK = ("--recipe", RECIPE, "--ladder", "48", "--optimizer", "adam")

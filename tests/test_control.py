@@ -20,6 +20,8 @@ from nst_jax.painting import job as jobs
 from nst_jax.pictures import colour, download, images, metadata, samples
 from nst_jax.pictures.images import Extras
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 QUICK = ("--recipe", "gatys-notebook", "--ladder", "48", "--optimizer", "adam")
 FEW = ("--style-layers", "relu1_1:1,relu2_1:1", "--content-layers", "relu1_2:1")  # what is quick to compile
 BRIEF = (*QUICK, *FEW, "--steps", "2")

@@ -8,6 +8,8 @@ from nst_jax.network import vgg19
 from nst_jax.orders import compose, customise, networks, record, words
 from nst_jax.pictures import images, metadata, samples
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
