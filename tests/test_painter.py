@@ -81,6 +81,18 @@ def test_another_run_of_the_same_shapes_compiles_nothing(painted, narrow, town, 
     assert len(compilations) == 0
 
 
+def test_what_is_large_is_compiled_once_for_each_size(narrow, town, night, compilations):
+    """Ahead and beside each other, when it is called, when it is resumed: each finds what the others compiled."""
+    job = Job(town, losses.everywhere(night, town[::-1]), STAGED._replace(keep=("best",)), town.shape[:2])
+    last = [float(sum(frame.terms.values())) for frame in painter.frames(narrow, job, every=1)][-1]
+    counted = {name: compilations.count(f"jit({name})") for name in ("measure", "_looped", "<lambda>")}
+    assert counted == dict.fromkeys(counted, 2)
+    compilations.clear()
+    run = painter.consume(painter.resume(narrow, job, painter.snapshot(painter.start(narrow, job))), 6)
+    assert float(sum(painter.look(run)[0].terms.values())) == last
+    assert not set(compilations) & {f"jit({name})" for name in counted}
+
+
 def test_several_styles_are_painted_between(painted, narrow, town, night):
     both = nst_jax.stylize(town, night, town[::-1], recipe=QUICK, params=narrow, seed=1)
     assert both.shape == town.shape
