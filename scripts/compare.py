@@ -53,7 +53,7 @@ def chosen(text: str) -> tuple[str, recipes.Recipe]:
     """A recipe from NAME or NAME:STEPS, at its long edge."""
     name, _, steps = text.partition(":")
     recipe = recipes.get(name)
-    return text, recipe.of_steps(int(steps)) if steps else recipe
+    return text, recipe.with_steps(int(steps)) if steps else recipe
 
 
 def main():

@@ -55,7 +55,7 @@ def cases(inputs) -> dict[str, Case]:
         return Case(begin, functools.partial(painter.resume, params, job, machine=machine), stops, turn)
 
     known = batches.Known(params, _several(town, night), ANY)
-    several = batches.Many(known, (0, 1, 2), batches.varying(known.jobs), ANY)
+    several = batches.Many(known, (0, 1, 2), batches.axes_of(known.jobs), ANY)
     return {
         "adam": one(ADAM, 3),
         "lbfgs": one(LBFGS._replace(schedule=SIZES), 3, 6),

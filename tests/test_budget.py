@@ -50,7 +50,9 @@ def test_a_cost_is_a_line_through_the_two_smallest_sizes(job, measured):
     assert cost.of((40, 48)) == pytest.approx(0.001 + 1e-5 * 40 * 48)
     assert [small.shape for small in seen] == [(20, 24), (27, 32)]
     assert [small.content.shape[:2] for small in seen] == [(20, 24), (27, 32)]
-    assert [[stage.steps for stage in jobs.unplanned(small)] for small in seen] == [[40], [20]], "they settle the plan"
+    assert [[stage.steps for stage in jobs.stages_without_plans(small)] for small in seen] == [[40], [20]], (
+        "they settle the plan"
+    )
 
 
 @pytest.mark.parametrize(("small", "large"), [(0.5, 0.5), (0.5, 0.4)])
@@ -64,7 +66,7 @@ def test_a_single_size_has_a_cost(job, measured):
     single = job._replace(recipe=RECIPE._replace(schedule=recipes.once(4)))
     cost, seen = measured({}, single, lambda shape: 0.2)
     assert cost == pytest.approx((3, 0.1, 0.1 / 40 / 48))
-    assert [stage.steps for stage in jobs.unplanned(seen[0])] == [6], "as many as are timed"
+    assert [stage.steps for stage in jobs.stages_without_plans(seen[0])] == [6], "as many as are timed"
 
 
 def test_a_job_that_another_network_begins_is_measured_by_its_own(job, measured):

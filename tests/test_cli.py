@@ -96,7 +96,7 @@ def customised(*given):
 def weights(*given):
     """The weights that flags make of the recipe's, at some size."""
     order = asked(*given)
-    return customise.recipe_of(order).turned(customise.turn_of(order)).weights((48, 64))
+    return customise.recipe_of(order).with_turn(customise.turn_of(order)).weights((48, 64))
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_a_picture_on_the_way_is_that_of_a_shorter_run(paint):
 
 
 def test_plain_lines_are_few_and_show_the_pace(capsys):
-    with progress.showing(600) as show:
+    with progress.show_steps(600) as show:
         for step in range(5, 601, 5):
             show(step, shown(step, loss=600 / step, fixed=step % 10 == 0))
     lines = capsys.readouterr().err.splitlines()
@@ -585,7 +585,7 @@ def acted(monkeypatch):
                 raise error
 
         monkeypatch.setattr(painter, "start", lambda *_, **__: None)
-        monkeypatch.setattr(workshop, "drive", drive)
+        monkeypatch.setattr(workshop, "paint_in_chunks", drive)
 
     return call
 

@@ -454,7 +454,7 @@ def test_strength_is_one_knob(job):
 
 def test_a_ladder_of_sizes(job):
     def stages(*given):
-        return [(stage.shape, stage.steps) for stage in jobs.unplanned(job(*given))]
+        return [(stage.shape, stage.steps) for stage in jobs.stages_without_plans(job(*given))]
 
     assert stages("--ladder", "24:5,48:7") == [((24, 32), 5), ((48, 64), 7)]
     assert stages("--ladder", "24,36,48", "--steps", "40") == [((24, 32), 20), ((36, 48), 10), ((48, 64), 10)]

@@ -212,13 +212,13 @@ def test_only_old_unfinished_files_are_removed(tmp_path):
 
 def test_a_picture_that_is_not_ours_is_never_taken_for_a_result(tmp_path):
     wanted = Record({"recipe": "nst-jax"}, {}, {})
-    assert lists.finished(tmp_path / "a.png", wanted) is None
+    assert lists.find_finished(tmp_path / "a.png", wanted) is None
     for text in (None, "Painted by Ada", '{"format": "nst_jax run 9"}'):
         images.save(tmp_path / "a.png", np.zeros((8, 8, 3)), extras=images.Extras(text=text))
         with pytest.raises(
             ValueError, match=r"output must not be another's picture, got a[.]png, which holds no settings"
         ):
-            lists.finished(tmp_path / "a.png", wanted)
+            lists.find_finished(tmp_path / "a.png", wanted)
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="output must not be another's picture"):
-        lists.finished(tmp_path / "a.png", wanted)
+        lists.find_finished(tmp_path / "a.png", wanted)

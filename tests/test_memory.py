@@ -230,7 +230,7 @@ def test_a_run_that_meets_the_end_of_memory_goes_on_in_a_smaller_plan(narrow, jo
     smaller = [bool(frame.plan.window or frame.plan.again) for frame in found]
     assert smaller == [False, False, False, True, True]
     assert run.stages[1].plan == found[-1].plan
-    assert run.stages[1]._replace(plan=WHOLE) == jobs.unplanned(job)[1]
+    assert run.stages[1]._replace(plan=WHOLE) == jobs.stages_without_plans(job)[1]
     assert run.stages[0].plan == found[0].plan
     assert np.abs(np.asarray(found[-1].image) - np.asarray(untroubled.image)).max() < 1e-3
     assert painter.snapshot(run).stages == run.stages, "it is resumed in the smaller plan"

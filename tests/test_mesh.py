@@ -213,7 +213,7 @@ def work():
         time.sleep(60)
     return int(sys.argv[1])
 
-sys.exit(launch.finish(work) if launch.watched() else launch.supervise("this process"))
+sys.exit(launch.finish(work) if launch.is_watched() else launch.supervise("this process"))
 """
 
 

@@ -252,7 +252,7 @@ def test_report_of_a_run_that_was_stopped(order, tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("the disk is full")])
 def test_a_run_that_ends_early_has_its_page(studio, tmp_path, command, monkeypatch, error):
     """The command saves its picture, and the page of what there is."""
-    drive = workshop.drive
+    drive = workshop.paint_in_chunks
 
     def stopped(*args, **options):
         for run, frames in drive(*args, **options):
@@ -260,7 +260,7 @@ def test_a_run_that_ends_early_has_its_page(studio, tmp_path, command, monkeypat
                 raise error
             yield run, frames
 
-    monkeypatch.setattr(workshop, "drive", stopped)
+    monkeypatch.setattr(workshop, "paint_in_chunks", stopped)
     argv = [word for name, value in FIELDS.items() for word in (f"--{name.replace('_', '-')}", value)]
     pictures = (studio / HOSTILE[kind] for kind in ("content", "style"))
     argv += ["--weights", studio / "narrow.h5", "-o", tmp_path / "out.png", "--report", tmp_path / "r"]

@@ -212,7 +212,7 @@ def test_stages_are_resolved_once(narrow, job, monkeypatch):
 def test_stages_that_are_given_are_used_as_they_are(narrow, job, monkeypatch):
     monkeypatch.setattr(memory, "choose_plan", None)
     plans = Plan(again=1, direct=True), Plan(again=3)
-    given = tuple(stage._replace(plan=plan) for stage, plan in zip(jobs.unplanned(job), plans, strict=True))
+    given = tuple(stage._replace(plan=plan) for stage, plan in zip(jobs.stages_without_plans(job), plans, strict=True))
     run = painter.start(narrow, job, stages=given)
     assert run.stages == given
     assert [painter.look(run)[0].plan for run in (painter.advance(run, 2), painter.advance(run, 3))] == [*plans]
@@ -229,13 +229,14 @@ def other(narrow):
 
 def test_the_last_steps_at_full_size_are_left_to_the_jobs_own_network(job, other):
     found = [
-        (stage.shape, stage.steps, stage.network) for stage in jobs.unplanned(job._replace(first=FastFirst(other, 1)))
+        (stage.shape, stage.steps, stage.network)
+        for stage in jobs.stages_without_plans(job._replace(first=FastFirst(other, 1)))
     ]
     assert found == [((20, 24), 2, FAST), ((40, 48), 3, FAST), ((40, 48), 1, MAIN)]
     for left in (0, 4, 9):
         message = rf"^fast-first must leave from 1 to 3 of the steps at full size, got {left}: lower fast-first$"
         with pytest.raises(ValueError, match=message):
-            jobs.unplanned(job._replace(first=FastFirst(other, left)))
+            jobs.stages_without_plans(job._replace(first=FastFirst(other, left)))
 
 
 def test_each_network_starts_from_the_picture_before_it(narrow, job, other):

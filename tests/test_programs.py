@@ -73,7 +73,7 @@ for one in many[:-1:2] + many[1:-1:2]:
     pass
 before, last = resident(), many[-1]  # the last lies above all others, which keeps them
 del many, one
-programs.give_back()
+programs.release_memory()
 print(before, resident())
 """
 

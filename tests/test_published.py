@@ -637,12 +637,12 @@ def test_shared_steps_add_up_and_keep_their_proportions(steps):
         assert new.steps >= 1
         assert abs(new.steps - steps * old.steps / 3000) <= 1
     recipe = recipes.get("crowson-2023")
-    assert recipe.of_steps(steps).steps(512) == steps
+    assert recipe.with_steps(steps).steps(512) == steps
 
 
 def test_too_few_steps_to_share_are_refused():
     with pytest.raises(ValueError, match="steps must be at least 5, one at each size, got 4"):
-        recipes.get("crowson-2023").of_steps(4).steps(512)
+        recipes.get("crowson-2023").with_steps(4).steps(512)
 
 
 @each_name

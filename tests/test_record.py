@@ -217,7 +217,7 @@ def test_a_finished_result_of_format_1_is_recognised(tmp_path):
     fields |= {"content-layers": "relu3_1", "style-layers": "relu1_1,relu2_1"}
     old = record.parse(FORMAT_1)
     wanted = Record(words.write(words.replace(Order(), fields)), old.versions, old.inputs, network={"sha256": "af80"})
-    assert lists.finished(path, wanted) == old
+    assert lists.find_finished(path, wanted) == old
     for other in (
         wanted._replace(order=wanted.order | {"seed": "4"}),
         wanted._replace(order=wanted.order | {"colour": "match-pca"}),
@@ -226,19 +226,19 @@ def test_a_finished_result_of_format_1_is_recognised(tmp_path):
         wanted._replace(inputs=wanted.inputs | {"style": [{"name": "night.png", "sha256": "0"}]}),
         wanted._replace(turns=[[4, {"style": 2.0}]]),
     ):
-        assert lists.finished(path, other) is None
+        assert lists.find_finished(path, other) is None
     stopped = forged(old=True, steps=7)
     images.save(path, np.full((16, 16, 3), 0.5), extras=Extras(text=stopped))
-    assert lists.finished(path, wanted) is None
+    assert lists.find_finished(path, wanted) is None
 
 
 def test_records_are_compared_by_what_was_asked_for():
     elsewhere = SOUND._replace(device="tpu", stages=[], steps=None, terms={}, settings={})
-    assert record.asked_alike(SOUND, elsewhere)
-    assert record.asked_alike(SOUND, SOUND._replace(order=SOUND.order | {"strength": "0.5", "seed": "0"})) is False
-    assert record.asked_alike(SOUND, SOUND._replace(order=SOUND.order | {"seed": "0", "bits": "8"}))
-    assert not record.asked_alike(SOUND, SOUND._replace(turns=[]))
-    assert not record.asked_alike(SOUND._replace(versions={}), SOUND)
+    assert record.asks_the_same(SOUND, elsewhere)
+    assert record.asks_the_same(SOUND, SOUND._replace(order=SOUND.order | {"strength": "0.5", "seed": "0"})) is False
+    assert record.asks_the_same(SOUND, SOUND._replace(order=SOUND.order | {"seed": "0", "bits": "8"}))
+    assert not record.asks_the_same(SOUND, SOUND._replace(turns=[]))
+    assert not record.asks_the_same(SOUND._replace(versions={}), SOUND)
 
 
 # Asked for again

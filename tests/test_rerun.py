@@ -460,7 +460,7 @@ def test_a_result_of_format_1_is_made_again(forged, again, studio):
     found = held(out)
     assert [(row["size"], row["steps"]) for row in found.stages] == [([41, 31], 6), ([64, 48], 2)]
     assert (found.order["seed"], found.order["keep"], found.steps) == ("3", "none", 8)
-    assert record.asked_alike(record.parse(json.dumps(old)), found)
+    assert record.asks_the_same(record.parse(json.dumps(old)), found)
 
 
 # What has changed, and what is refused

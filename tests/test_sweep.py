@@ -330,7 +330,7 @@ def test_a_sweep_does_not_write_over_what_it_needs(swept, studio, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sweep_writes_what_there_is(swept, monkeypatch, number, code):
     """Stopped between the two steps of the second of three; what was asked for is not forgotten where it is stored."""
-    drive = workshop.drive
+    drive = workshop.paint_in_chunks
     runs = []
 
     def driven(run, controls, **options):
@@ -341,7 +341,7 @@ def test_a_stopped_sweep_writes_what_there_is(swept, monkeypatch, number, code):
             if len(runs) == 2:
                 signal.raise_signal(number)
 
-    monkeypatch.setattr(workshop, "drive", driven)
+    monkeypatch.setattr(workshop, "paint_in_chunks", driven)
     got, _, said, folder = swept("--strength", ".2,.4,.6", "--log", "stopped.jsonl")
     assert got == code
     assert "nst-jax: stopped; 1 of 3 pictures are whole" in said
@@ -352,7 +352,7 @@ def test_a_stopped_sweep_writes_what_there_is(swept, monkeypatch, number, code):
 
 
 def test_an_error_leaves_what_there_is(swept, monkeypatch):
-    drive, runs = workshop.drive, []
+    drive, runs = workshop.paint_in_chunks, []
 
     def broken(run, controls, **options):
         runs.append(run)
@@ -360,7 +360,7 @@ def test_an_error_leaves_what_there_is(swept, monkeypatch):
             raise OSError("the disk is full")
         yield from drive(run, controls, **options)
 
-    monkeypatch.setattr(workshop, "drive", broken)
+    monkeypatch.setattr(workshop, "paint_in_chunks", broken)
     code, _, said, folder = swept("--strength", ".2,.4,.6")
     assert code == 1
     assert "nst-jax: the disk is full; 1 of 3 pictures are whole" in said

@@ -113,7 +113,7 @@ def test_a_turn_that_changes_nothing_goes_on_as_before(runs):
 
 def test_strength_of_a_half_is_each_recipe_itself():
     for recipe in recipes.everything().values():
-        assert recipe.turned(Turn()).weights((48, 64)) == recipe.weights((48, 64))
+        assert recipe.with_turn(Turn()).weights((48, 64)) == recipe.weights((48, 64))
 
 
 def test_a_turns_weights_are_those_of_a_job_that_began_with_them(narrow, town, night):
@@ -124,7 +124,7 @@ def test_a_turns_weights_are_those_of_a_job_that_began_with_them(narrow, town, n
     assert (turned.stage, turned.step) == (given.stage, given.step) == (1, 2)
     same(turned.args, given.args)
     expected = one.recipe.times(content=0.5, style=3.0)._replace(variation=2.0).strength(0.7).weights(town.shape)
-    assert turned.args[2] == one.recipe.turned(turn).weights(town.shape) == expected
+    assert turned.args[2] == one.recipe.with_turn(turn).weights(town.shape) == expected
     assert given.turns == ()
 
 
@@ -260,7 +260,7 @@ def test_a_turn_of_several_pictures_is_each_ones_own(narrow, town, night, compil
     recipe = ADAM._replace(schedule=recipes.once(12), keep=("clamped", "best"))
     each = [job(town, night, town[::-1].copy(), recipe=recipe.times(style=x)) for x in (1.0, 3.0, 10.0)]
     known = batches.Known(narrow, each, ANY)
-    run = where.begin(batches.Many(known, (0, 1, 2), batches.varying(each), ANY))
+    run = where.begin(batches.Many(known, (0, 1, 2), batches.axes_of(each), ANY))
     run = painter.advance(run, 4)
     painter.look(run)
     turns = Turn(style=20.0, mix=(1.0, 3.0)), Turn(rate=0.5, strength=0.6)

@@ -23,6 +23,7 @@ QUICK = recipes.get("nst-jax")._replace(
     variation=10.0,
 )
 EIGHT = np.geomspace(0.1, 100, 8)
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 def of(recipe, factors):
@@ -82,7 +83,7 @@ def test_gradients_of_a_batch_are_the_single_ones(distance, narrow, town, night)
     known, stage = batches.Known(narrow, jobs, ANY), Stage(town.shape[:2], 1)
     gradient = jax.value_and_grad(losses.objective(one_job.loss(recipe)))
     args = [known.arguments(stage, n, known.scene(stage, n), None) for n in range(8)]
-    axes, pictures = batches.varying(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
+    axes, pictures = batches.axes_of(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
     many = jax.jit(batches.map_step(gradient, axes))(pictures, *batches.join(args, axes))
     single = jax.jit(gradient)
     for n, arg in enumerate(args):
@@ -120,12 +121,20 @@ def test_mixes_may_vary_and_another_network_may_begin(narrow, town, night):
     two = night, night[::-1, :, ::-1].copy()
     mixes = (1.0, 0.0), (1.0, 2.0)
     jobs = [job(town, *two, recipe=recipe, turn=Turn(mix=mix), first=FastFirst(other, 1)) for mix in mixes]
-    assert batches.varying(jobs)[1].style == 0
+    assert batches.axes_of(jobs)[1].style == 0
     for one, frame in zip(jobs, last(narrow, jobs, chunk=2), strict=True):
         *_, alone = painter.frames(narrow, one)
         np.testing.assert_allclose(frame.image, alone.image, atol=2e-3)
         *_, plain = painter.frames(narrow, one._replace(first=None))
         assert float(abs(frame.image - plain.image).max()) > 4e-3
+
+
+def test_a_chunk_has_no_smaller_plan(narrow, town, night):
+    jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK, EIGHT)]
+    several = batches.Many(batches.Known(narrow, jobs, ANY), (0, 1, 2), batches.axes_of(jobs), ANY)
+    message = "^memory must hold a chunk, got too little for 3 pictures of 48×40 px at once: lower chunk$"
+    with pytest.raises(ValueError, match=message):
+        several.smaller(several.stages()[-1])
 
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
@@ -134,9 +143,9 @@ def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night
     jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK._replace(style_distance="gram"), EIGHT)]
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["spatial"] * 2 + ["style"] * 2, "one of each for each size"
-    axes = batches.varying(jobs)
+    axes = batches.axes_of(jobs)
     assert axes == (None, losses.Targets(losses.Spatial(None, None), None), losses.Weights(None, 0, None))
-    assert batches.varying([job(town, night), job(night, night)])[1].spatial.content == 0
+    assert batches.axes_of([job(town, night), job(night, night)])[1].spatial.content == 0
 
 
 def test_a_judge_weighs_all_alike(narrow, town, night):

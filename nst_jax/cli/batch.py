@@ -20,7 +20,7 @@ def arguments(parser):
     parser.add_argument("jobs", metavar="JOBS", nargs="+", help="a .csv or .jsonl file, or two folders")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the pictures")
     text = "the K-th of N parts of the jobs (default: SLURM's or MPI's)"
-    parser.add_argument("--share", metavar="K/N", type=flags.typed(flags.part), help=text)
+    parser.add_argument("--share", metavar="K/N", type=flags.as_type(flags.part), help=text)
     sweep.chunk(parser)
     flags.add(parser, without=WITHOUT)
     flags.add_cache(parser)
@@ -46,7 +46,7 @@ def run(args):
     batch.said = lambda text: progress.say(flags.as_flags(text))
     progress.say(f"device:   {devices.describe()}")
     progress.say(f"network:  {progress.network_name(batch.network.said)}")
-    with progress.stopping(batch.controls) as stopped:
+    with progress.stop_on_signals(batch.controls) as stopped:
         try:
             batch.paint()
         except KeyboardInterrupt as error:

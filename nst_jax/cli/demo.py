@@ -15,13 +15,13 @@ SIZES = ((128, 80), (256, 40))  # two sizes to compile
 
 def arguments(parser):
     add = parser.add_argument
-    size = flags.typed(values.size)
+    size = flags.as_type(values.size)
     add("-o", "--output", metavar="DIR", default="demo", help="folder for the pictures (default: %(default)s)")
     add("--content", metavar="NAME", default="skyline", help="skyline, landscape, still_life (default: %(default)s)")
     add("--style", metavar="NAME", default="flow", help="flow, mosaic, woodcut, … (default: %(default)s)")
     add("--size", metavar="N|WxH", type=size, default=256, help="long edge in pixels (default: %(default)s)")
     text = f"(default: {STEPS}, of a preview {PREVIEW})"
-    add("--steps", metavar="N", type=flags.typed(values.count), help=text)
+    add("--steps", metavar="N", type=flags.as_type(values.count), help=text)
     only = ("seed", "network", "weights", "preview", "max-memory", "precision", "minutes", "still", "fast-first")
     flags.add(parser, only=only)
     flags.add_outputs(parser, storing=False)
@@ -29,10 +29,10 @@ def arguments(parser):
 
 
 def run(args):
-    return launch.run(args, _painted)
+    return launch.run(args, _run)
 
 
-def _painted(args):
+def _run(args):
     from nst_jax.ground import storage
     from nst_jax.pictures import images
 

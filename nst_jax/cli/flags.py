@@ -33,7 +33,7 @@ VAGUE = (
 )  # words of sentences, too
 
 
-def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def as_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """A parser whose ValueErrors argparse shows as they are."""
 
     def convert(text: str):
@@ -66,7 +66,7 @@ def _options(field: words.Field, sweep: bool) -> dict[str, Any]:
     if field.choices:
         return options | {"choices": field.choices}
     parse = field.sweep if sweep and field.sweep else field.parse
-    return options | {"metavar": field.metavar, "type": typed(parse)}
+    return options | {"metavar": field.metavar, "type": as_type(parse)}
 
 
 def order(args, **more: Any) -> Order:
@@ -106,10 +106,10 @@ class Outputs(NamedTuple):
 def add_outputs(parser, *, storing: bool = True) -> None:
     """A log, a report, pictures on the way, and whether compiled programs are kept."""
     group = parser.add_argument_group("output").add_argument
-    group("--log", metavar="FILE", type=typed(writable), help="write losses as lines of JSON")
+    group("--log", metavar="FILE", type=as_type(writable), help="write losses as lines of JSON")
     group("--report", metavar="DIR", help="write there how it went, as a page that opens anywhere")
     if storing:
-        group("--save-every", metavar="N", type=typed(count), help="also store a picture every N steps")
+        group("--save-every", metavar="N", type=as_type(count), help="also store a picture every N steps")
         group("--folder", metavar="DIR", help="where to store them (default: OUT's name and -steps)")
     add_cache(parser)
 
@@ -180,10 +180,10 @@ def as_flags(text: str, *, refused: bool = False) -> str:
     if refused:
         before, got, after = head.partition(" must ")
         head = before + got + FIELD.sub(r"--\1", after)
-    return head + colon + FIELD.sub(_dashed, remedy)
+    return head + colon + FIELD.sub(_add_dashes, remedy)
 
 
-def _dashed(found) -> str:
+def _add_dashes(found) -> str:
     """A name in a remedy, with its dashes if it is a flag's there: `leave weights`, but not `choose a recipe`."""
     told = found.string[: found.start()].endswith(("add ", "leave ", "raise ", "lower "))
     return f"--{found[0]}" if told or found[0] not in VAGUE else found[0]

@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from nst_jax.cli.flags import as_flags, typed
+from nst_jax.cli.flags import as_flags, as_type
 from nst_jax.orders.order import Refused
 from nst_jax.orders.values import count, seed
 
@@ -31,11 +31,11 @@ def arguments(parser) -> None:
     """Several processes."""
     about = "TPU pods, SLURM, Open MPI and Kubernetes tell their processes of each other; elsewhere these flags do"
     add = parser.add_argument_group("processes", about).add_argument
-    add("--coordinator", metavar="HOST:PORT", type=typed(address), help="where process 0 listens")
-    add("--processes", metavar="N", type=typed(count), help="how many there are; 1: this one alone")
-    add("--process", metavar="K", type=typed(seed), help="which of them this is, from 0")
+    add("--coordinator", metavar="HOST:PORT", type=as_type(address), help="where process 0 listens")
+    add("--processes", metavar="N", type=as_type(count), help="how many there are; 1: this one alone")
+    add("--process", metavar="K", type=as_type(seed), help="which of them this is, from 0")
     text = "seconds without a heartbeat before a process counts as dead (default: 100)"
-    add("--heartbeat", metavar="SECONDS", type=typed(count), default=100, help=text)
+    add("--heartbeat", metavar="SECONDS", type=as_type(count), default=100, help=text)
 
 
 def address(text: str) -> str:
@@ -51,7 +51,7 @@ def run(args, work) -> int:
     check(args)
     if not is_one_of_several(args):
         return work(args)
-    if not watched():
+    if not is_watched():
         return supervise(process_name(args))
     return finish(lambda: _join(args, work))
 
@@ -115,7 +115,7 @@ def _join(args, work):
 
 def is_first() -> bool:
     """Whether this process writes files and says how it goes."""
-    if not watched():
+    if not is_watched():
         return True
     from nst_jax.painting import devices
 
@@ -125,10 +125,10 @@ def is_first() -> bool:
 def is_loss(error: BaseException) -> bool:
     """Whether an error of JAX's says that another process has gone."""
     text = str(error).lower()
-    return watched() and isinstance(error, (RuntimeError, ValueError)) and any(word in text for word in LOST)
+    return is_watched() and isinstance(error, (RuntimeError, ValueError)) and any(word in text for word in LOST)
 
 
-def watched() -> bool:
+def is_watched() -> bool:
     """Whether this process has a parent that watches it."""
     return MARK in os.environ
 
@@ -145,7 +145,7 @@ def supervise(name: str) -> int:
             process_group=0,
         )
         os.close(heard)
-        code, asked = _awaited(child)
+        code, asked = _wait_for(child)
         os.close(kept)
         log.seek(0)
         if code >= 0:
@@ -155,7 +155,7 @@ def supervise(name: str) -> int:
         return 128 + asked if asked else 1
 
 
-def _awaited(child) -> tuple[int, int]:
+def _wait_for(child) -> tuple[int, int]:
     """(a child's exit code, the signal that asked it to end or 0): it is passed on, and after a while enforced."""
     asked: dict[int, float] = {}
 

@@ -48,7 +48,7 @@ class Progress:
     def begin(self, start) -> None:
         """Show that it compiles."""
         self.stack = contextlib.ExitStack()
-        self.show = self.stack.enter_context(showing(start.record.total))
+        self.show = self.stack.enter_context(show_steps(start.record.total))
         self.way = None
 
     def see(self, frame) -> None:
@@ -64,7 +64,7 @@ class Progress:
         self.stack.close()
 
 
-def showing(steps: int) -> contextlib.AbstractContextManager[Show]:
+def show_steps(steps: int) -> contextlib.AbstractContextManager[Show]:
     """A function of steps and a frame, for a while, that shows how far a run is."""
     return _bar(steps) if sys.stderr.isatty() else _lines(steps)
 
@@ -133,10 +133,10 @@ class Signals:
 
 
 @contextlib.contextmanager
-def stopping(controls) -> Iterator[Signals]:
+def stop_on_signals(controls) -> Iterator[Signals]:
     """Ctrl-C and SIGTERM stop a run after the chunk that it is at; before its first frame, or again, they end it."""
     found = Signals()
-    if launch.watched():  # one of several processes: they end together
+    if launch.is_watched():  # one of several processes: they end together
         yield found
         return
 

@@ -7,7 +7,7 @@ from nst_jax.cli import flags
 
 
 def arguments(parser):
-    parser.add_argument("recipe", metavar="NAME", nargs="?", type=flags.typed(recipes.get), help="show only this one")
+    parser.add_argument("recipe", metavar="NAME", nargs="?", type=flags.as_type(recipes.get), help="show only this one")
 
 
 def run(args):

@@ -25,10 +25,10 @@ def arguments(parser):
 
 
 def run(args):
-    return launch.run(args, _painted)
+    return launch.run(args, _run)
 
 
-def _painted(args):
+def _run(args):
     from nst_jax.orders import compose, customise, record
     from nst_jax.orders import order as orders
     from nst_jax.pictures import metadata

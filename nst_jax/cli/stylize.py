@@ -29,10 +29,10 @@ def common(parser, *, without=()):
 
 
 def run(args):
-    return launch.run(args, painted)
+    return launch.run(args, run_order)
 
 
-def painted(args, **more) -> int:
+def run_order(args, **more) -> int:
     """What flags ask for, with some fields besides."""
     from nst_jax.orders import compose, customise
 
@@ -80,7 +80,7 @@ def follow(item, machine, outputs: Outputs, notes, begun: float) -> int:
 
     controls = workshop.Controls()
     plans = ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
-    with progress.stopping(controls) as stopped:
+    with progress.stop_on_signals(controls) as stopped:
         progress.say_head(item.record, notes, plans)
         result = workshop.carry_out(item, machine, controls=controls)
         result.save(outputs.path)

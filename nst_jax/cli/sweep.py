@@ -30,14 +30,14 @@ def arguments(parser):
 def chunk(parser) -> None:
     """How many pictures are painted at once."""
     text = "pictures painted at once (default: what the device's memory holds, on a CPU 1)"
-    parser.add_argument("--chunk", metavar="N", type=flags.typed(count), help=text)
+    parser.add_argument("--chunk", metavar="N", type=flags.as_type(count), help=text)
 
 
 def run(args):
-    return launch.run(args, _painted)
+    return launch.run(args, _run)
 
 
-def _painted(args):
+def _run(args):
     from nst_jax.orders import compose
 
     begun, order = time.perf_counter(), flags.order(args)
@@ -80,7 +80,11 @@ def _follow(args, sweep, begun) -> int:
     whole, bad, controls = 0, 0, workshop.Controls()
     total = sweep.items[0].record.total
     steps = len(sweep.items) * total
-    with _logged(args.log, sweep) as sweep, progress.showing(steps) as show, progress.stopping(controls) as stopped:
+    with (
+        _with_log(args.log, sweep) as sweep,
+        progress.show_steps(steps) as show,
+        progress.stop_on_signals(controls) as stopped,
+    ):
         error = None
         try:
             found = sweeps.paint(sweep, args.output, controls=controls, progress=show, said=progress.say)
@@ -98,7 +102,7 @@ def _follow(args, sweep, begun) -> int:
 
 
 @contextlib.contextmanager
-def _logged(path, sweep):
+def _with_log(path, sweep):
     """A sweep whose pictures write into one log, if there is one."""
     from nst_jax.orders.watchers import Log, Start
 

@@ -12,8 +12,8 @@ def arguments(parser):
 
 
 def run(args):
-    return launch.run(args, _painted)
+    return launch.run(args, _run)
 
 
-def _painted(args):
-    return stylize.painted(args, content=args.style[0], content_weight=0.0, init=args.init or "noise")
+def _run(args):
+    return stylize.run_order(args, content=args.style[0], content_weight=0.0, init=args.init or "noise")

@@ -137,8 +137,8 @@ def objective(loss: Loss) -> Callable[..., Array]:
 def _prepare(network, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
     content = network(params, picture, weights.content)
-    style = blend(regions, lambda style: measure(network, params, style, weights.style))
-    return Targets(Spatial(content, layer_guides(regions, picture.shape[:2], weights.style)), style)
+    spatial = Spatial(content, layer_guides(regions, picture.shape[:2], weights.style))
+    return Targets(spatial, blend(regions, lambda style: measure(network, params, style, weights.style)))
 
 
 def blend(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:

@@ -70,7 +70,7 @@ class Batch:
             raise Refused("colour must paint something here, got only: that is `stylize`'s")
         with compose.with_local_files(order) as local:
             output, paths = self.folder / entry.output, local.files(customise.recipe_of(local).start)
-            if output.exists() and (record := lists.finished(output, self.wanted(local, paths))):
+            if output.exists() and (record := lists.find_finished(output, self.wanted(local, paths))):
                 self.already += 1
                 self.note(entry, "done", steps=record.steps, terms=record.terms)
                 return None

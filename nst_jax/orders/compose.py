@@ -135,7 +135,7 @@ def task(order: Order, *, kept: dict | None = None) -> Task:
     recipe = customise.recipe_of(order)
     paths = order.files(recipe.start)
     sources = read(order, paths, kept)
-    content, alpha = ground(sources.content, order.finish.alpha)
+    content, alpha = separate_alpha(sources.content, order.finish.alpha)
     recipe = customise.for_content(order, recipe, content.shape[:2])
     shape = images.shape_for(content.shape, recipe.size, edge=recipe.edge)
     check_shape(order, shape)
@@ -143,7 +143,7 @@ def task(order: Order, *, kept: dict | None = None) -> Task:
     mode = (
         colour.palette_mode(sources.palette) if sources.palette is not None else colour.MODES.get(order.finish.colour)
     )
-    pictures = [ground(style, "stylise")[0] for style in sources.styles]
+    pictures = [separate_alpha(style, "stylise")[0] for style in sources.styles]
     before, pictures = mode.before(content, pictures) if mode else (content, pictures)
     regions = _regions(order, sources, pictures, content.shape[:2], alpha)
     job = Job(before, regions, recipe, shape, sources.start, order.seed, customise.turn_of(order))
@@ -161,8 +161,8 @@ def recolouring(order: Order) -> Recolouring:
     recipe = customise.recipe_of(order)
     paths = order.files(recipe.start)
     sources = read(order, paths)
-    content, alpha = ground(sources.content, order.finish.alpha)
-    styles = [ground(style, "stylise")[0] for style in sources.styles]
+    content, alpha = separate_alpha(sources.content, order.finish.alpha)
+    styles = [separate_alpha(style, "stylise")[0] for style in sources.styles]
     size = recipe.size if order.recipe.size or order.recipe.ladder else None  # a recipe's own is for painting
     shape = images.shape_for(content.shape, size, edge=recipe.edge)
     check_shape(order, shape)
@@ -189,7 +189,7 @@ def _check_styles(order, job):
             raise ValueError(f"style must hold at most {most:,} pixels, got {w}×{h}: lower style-scale or style-size")
 
 
-def ground(picture: images.Picture, alpha: str) -> tuple[np.ndarray, np.ndarray | None]:
+def separate_alpha(picture: images.Picture, alpha: str) -> tuple[np.ndarray, np.ndarray | None]:
     """(colour to paint, alpha or None): what is transparent is filled from nearby, or white."""
     if picture.alpha is None:
         return picture.image, None

@@ -36,7 +36,7 @@ def recipe_of(order: Order) -> Recipe:
         recipe = recipe._replace(content=_layers(changes.content_layers, recipe.content))
     if changes.style_layers:
         recipe = recipe._replace(style=_layers(changes.style_layers, recipe.style))
-    weights = recipe.turned(turn_of(order)).weights((512, 512))
+    weights = recipe.with_turn(turn_of(order)).weights((512, 512))
     if not any((*weights.content.values(), *weights.style.values(), weights.variation)):
         raise Refused("weights must not all be zero, got nothing to paint after: raise one of them")
     return _with_optimizer(_with_schedule(recipe, order), changes)
@@ -67,7 +67,7 @@ def _with_schedule(recipe, order):
         share = math.ceil(total / (len(ladder) + 1))  # the coarsest gets two
         stages = [(n, steps or share * (1 if i else 2)) for i, (n, steps) in enumerate(ladder)]
         recipe = recipe._replace(schedule=recipes.listed(*stages), size=order.recipe.size or stages[-1][0])
-    return recipe.of_steps(order.ends.steps) if order.ends.steps else recipe
+    return recipe.with_steps(order.ends.steps) if order.ends.steps else recipe
 
 
 def _with_optimizer(recipe, changes):

@@ -194,7 +194,7 @@ def _pictures(folder) -> dict[pathlib.Path, str]:
     return {path: path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in paths}
 
 
-def finished(path, wanted: Record) -> Record | None:
+def find_finished(path, wanted: Record) -> Record | None:
     """The record in a result, if it was painted whole as this one asks, by this version and network.
 
     A picture that is not ours is left alone: somebody's own.
@@ -206,4 +206,4 @@ def finished(path, wanted: Record) -> Record | None:
     except ValueError as error:
         got = f"got {os.path.basename(path)}, which holds no settings"
         raise ValueError(f"output must not be another's picture, {got}: choose another folder or name") from error
-    return record if record.steps == record.total and records.asked_alike(record, wanted) else None
+    return record if record.steps == record.total and records.asks_the_same(record, wanted) else None

@@ -232,7 +232,7 @@ def order_of(record: Record, files: Mapping[str, Sequence[str]], *, keep_metadat
     except ValueError as error:
         raise ValueError(f"settings must be ones that stylize takes, got: {printable(error, longest=300)}") from None
     found = found.with_values(turns=read_turns(record.turns), keep_metadata=keep_metadata)
-    return bounded(_with_files(found, files))
+    return check_bounds(_with_files(found, files))
 
 
 def read_turns(turns: Sequence) -> tuple[tuple[int, Turn], ...]:
@@ -253,7 +253,7 @@ def _with_files(found: Order, files) -> Order:
     return found.with_values(**named | ({"init": files["init"][0]} if files.get("init") else {}))
 
 
-def bounded(asked: Order) -> Order:
+def check_bounds(asked: Order) -> Order:
     """This order, unless it asks for more than a stranger's record may."""
     found = {name: getattr(asked.recipe if name != "steps" else asked.ends, name) or 0 for name in MOST}
     found["steps"] = max(found["steps"], sum(steps or 0 for _, steps in asked.recipe.ladder or ()))
@@ -292,7 +292,7 @@ def changes(before: Record, now: Record) -> list[str]:
     return found
 
 
-def asked_alike(one: Record, other: Record) -> bool:
+def asks_the_same(one: Record, other: Record) -> bool:
     """Whether two records were asked for alike, wherever they were painted."""
     return _asked(one) == _asked(other)
 

@@ -114,7 +114,7 @@ def make(swept: list[Point], *, chunk: int | None = None, watchers: Callable[[Po
 
 def item(task: compose.Task, chunk: int, machine: Machine, watchers: Sequence[Watcher]) -> Item:
     """A task that is painted with others: its stages are its own where it is painted alone."""
-    alone = jobs.stages(task.params, task.job, machine) if chunk == 1 else tuple(jobs.unplanned(task.job))
+    alone = jobs.stages(task.params, task.job, machine) if chunk == 1 else tuple(jobs.stages_without_plans(task.job))
     return prepare.item(task, machine, stages=alone, watchers=watchers)
 
 

@@ -97,7 +97,7 @@ def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None)
     def begin() -> Run:
         return painter.start(task.params, task.job, machine=machine, stages=prepare.stages_of(item.record))
 
-    for result in _together([item], begin, controls):
+    for result in _paint_together([item], begin, controls):
         if result.frame is None and result.error:
             raise result.error
         return result
@@ -130,7 +130,9 @@ def carry_out_all(
             progress(steps + frame.step * len(mine), frame)
 
         error = None
-        for number, result in zip(mine, _together([items[n] for n in mine], begin, controls, shown), strict=False):
+        for number, result in zip(
+            mine, _paint_together([items[n] for n in mine], begin, controls, shown), strict=False
+        ):
             error = error if isinstance(result.error, Diverged) else result.error
             yield number, result
         before += len(mine)
@@ -204,7 +206,7 @@ class _Watch:
         return result
 
 
-def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Result]:
+def _paint_together(items, begin, controls, shown=lambda frame: None) -> Iterator[Result]:
     """Paint one run; yield a result for each of its items, whatever ended it."""
     watches = [_Watch(item) for item in items]
     run, error = None, None
@@ -214,7 +216,7 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
         for watch in watches:
             watch.begin()
         try:
-            for run, frames in drive(begin(), controls, every=every, turns=items[0].task.order.turns):  # noqa: B007
+            for run, frames in paint_in_chunks(begin(), controls, every=every, turns=items[0].task.order.turns):  # noqa: B007
                 for watch, frame in zip(watches, frames, strict=False):
                     watch.see(frame)
                 shown(frames[0])
@@ -240,7 +242,7 @@ def _together(items, begin, controls, shown=lambda frame: None) -> Iterator[Resu
             watch.end(None)
 
 
-def drive(
+def paint_in_chunks(
     run: Run, controls: Controls, *, every: Sequence[int] = (EVERY,), turns: Sequence[tuple[int, Turn]] = ()
 ) -> Iterator[tuple[Run, list[Frame]]]:
     """Paint a run in chunks of about a second; yield it with its frames at fixed steps, and in between by the clock.

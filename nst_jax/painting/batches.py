@@ -35,7 +35,7 @@ def map_step(step: Callable, axes: Arguments, *, mesh=None) -> Callable:
     return jax.vmap(step, in_axes=(0, *axes)) if mesh is None else devices.map_over(step, (0, *axes), mesh)
 
 
-def varying(jobs: Sequence[Job]) -> Arguments:
+def axes_of(jobs: Sequence[Job]) -> Arguments:
     """The axes of the arguments of these jobs' steps."""
 
     def axis(of) -> Any:
@@ -132,7 +132,7 @@ class Known:
         style = scenes.blend(scene.styles, self.jobs[number], turn)
         return Arguments(self.network(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
 
-    def seldom(self, stage: Stage) -> losses.Loss:
+    def quick_to_compile(self, stage: Stage) -> losses.Loss:
         """The loss as it is best computed once in a while."""
         plan = stage.plan._replace(direct=True)
         return one_job.loss(self.jobs[0].recipe, plan=plan, machine=self.machine)
@@ -144,14 +144,14 @@ class Known:
         content, regions = self.at(stage, number)
         weights = self.weights(stage, number)
         args = self.network(stage), content, (), weights._replace(style={})
-        spatial = _part(self.seldom(stage).prepare, "spatial", *args)
+        spatial = _part(self.quick_to_compile(stage).prepare, "spatial", *args)
         return spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
 
     def _moments(self, stage, number, i, j):
         content, regions = self.at(stage, number)
         alone = Region((regions[i].styles[j]._replace(weight=1.0),))
         args = self.network(stage), content, (alone,), self.weights(stage, number)._replace(content={})
-        return _part(self.seldom(stage).prepare, "style", *args)
+        return _part(self.quick_to_compile(stage).prepare, "style", *args)
 
 
 class Many(NamedTuple):
@@ -175,7 +175,7 @@ class Many(NamedTuple):
     def stages(self) -> tuple[Stage, ...]:
         """The stages of all the jobs, each whole."""
         found = []
-        for stage in one_job.unplanned(self.jobs[0]):
+        for stage in one_job.stages_without_plans(self.jobs[0]):
             direct = not memory.repays(self.known.network(stage), stage.shape, stage.steps)
             found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
         return tuple(found)
@@ -239,7 +239,7 @@ class Many(NamedTuple):
         )
         for state, info, args in each:
             image = transfer.picture(self.solver(stage), state)
-            evaluate = functools.partial(scenes.terms, self.known.seldom(stage), image, *args)
+            evaluate = functools.partial(scenes.terms, self.known.quick_to_compile(stage), image, *args)
             found.append(Frame(run.done, image, runs.Terms(evaluate), info, stage.plan))
         return found
 

@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
     def weights(self, shape, widths, turn: Turn | None = None) -> Weights:
         """The loss weights at a stage's shape, for a network of these widths, after a turn."""
-        return self.recipe.turned(self.turn if turn is None else turn).weights(shape, widths=widths)
+        return self.recipe.with_turn(self.turn if turn is None else turn).weights(shape, widths=widths)
 
 
 class Stage(NamedTuple):
@@ -106,11 +106,12 @@ def _scaled(shape, scale):
 def stages(params, job: Job, machine: Machine = ANY) -> tuple[Stage, ...]:
     """The stages of a job on a machine, each with the fastest plan that fits into its memory."""
     return tuple(
-        stage._replace(plan=_plan(network(params, job, stage), job, stage, machine)) for stage in unplanned(job)
+        stage._replace(plan=_plan(network(params, job, stage), job, stage, machine))
+        for stage in stages_without_plans(job)
     )
 
 
-def unplanned(job: Job) -> list[Stage]:
+def stages_without_plans(job: Job) -> list[Stage]:
     """The stages of a job by shape, steps and network, each computed whole."""
     each = [Stage(shape, size.steps) for shape, size in sizes(job)]
     if job.first:

@@ -73,7 +73,7 @@ class One(NamedTuple):
         """The loss of each step."""
         return jobs.loss(self.job.recipe, plan=stage.plan, machine=self.machine)
 
-    def seldom(self, stage: Stage) -> losses.Loss:
+    def quick_to_compile(self, stage: Stage) -> losses.Loss:
         """The loss as it is best computed once in a while: slower, but sooner compiled."""
         return jobs.loss(self.job.recipe, plan=stage.plan._replace(direct=True), machine=self.machine)
 
@@ -115,10 +115,10 @@ class One(NamedTuple):
 
     def measure(self, stage: Stage) -> Scene:
         """The content's targets and each style's moments at a stage's shape."""
-        known = self.seldom(stage).prepare, self.network(stage), *jobs.pictures_at(self.job, stage.shape)
+        known = self.quick_to_compile(stage).prepare, self.network(stage), *jobs.pictures_at(self.job, stage.shape)
         args = *known, self.weights(stage)
-        scenes.measured.ready(*args)
-        return scenes.measured(*args)
+        scenes.measure_jitted.ready(*args)
+        return scenes.measure_jitted(*args)
 
     def arguments(self, stage: Stage, scene: Scene, turn: Turn | None) -> tuple:
         """(params, targets, weights)"""
@@ -129,13 +129,13 @@ class One(NamedTuple):
         """Compile what a stage will call, one beside the other; what is wrong will be raised when it is called."""
         with contextlib.suppress(Exception):
             compile_beside(self, stage)
-        programs.give_back()
+        programs.release_memory()
 
     def frames(self, run: Run) -> list[Frame]:
         """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
         image = image if self.machine.mesh is None else devices.collect(image, self.machine.mesh)
-        evaluate = functools.partial(scenes.terms, self.seldom(run.now), image, *run.args)
+        evaluate = functools.partial(scenes.terms, self.quick_to_compile(run.now), image, *run.args)
         return [Frame(run.done, image, runs.Terms(evaluate), run.info, run.now.plan)]
 
     def smaller(self, stage: Stage) -> Stage:
@@ -147,8 +147,8 @@ class One(NamedTuple):
 def compile_beside(one: One, stage: Stage) -> None:
     """Compile the measuring, the step and the terms of a stage beside each other."""
     weights = one.weights(stage)
-    scene = scenes.measured.lower(
-        one.seldom(stage).prepare, one.network(stage), *jobs.pictures_at(one.job, stage.shape), weights
+    scene = scenes.measure_jitted.lower(
+        one.quick_to_compile(stage).prepare, one.network(stage), *jobs.pictures_at(one.job, stage.shape), weights
     )
     targets = losses.Targets(
         scene.out_info.spatial, jax.eval_shape(lambda s: scenes.blend(s, one.job, None), scene.out_info.styles)
@@ -158,7 +158,7 @@ def compile_beside(one: One, stage: Stage) -> None:
     state = jax.eval_shape(solver.init, image)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         step = pool.submit(transfer.consume.lower(solver.step, state, 1, *args).compile)
-        others = scene, scenes.terms.lower(one.seldom(stage), image, *args)
+        others = scene, scenes.terms.lower(one.quick_to_compile(stage), image, *args)
         for compiled in (step, *[pool.submit(lowered.compile) for lowered in others]):
             compiled.result()
 

@@ -48,7 +48,7 @@ class Program:
     def ready(self, *args) -> None:
         """Compile it for these arguments while their buffers are not there yet, and give back what that leaves."""
         self.lower(*args).compile()
-        give_back()
+        release_memory()
 
     def of(self, args):
         """The jitted function for these arguments."""
@@ -56,7 +56,7 @@ class Program:
         return self.plain if traced else self._thrifty()
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return to the system what was freed: compilers leave a lot, and C libraries keep it for themselves."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's

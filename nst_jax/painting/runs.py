@@ -155,7 +155,7 @@ class Snapshot(NamedTuple):
 def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
     """A run of this subject before its first step."""
     stages = stages or subject.stages()
-    if _compiled_early(subject, stages[0]):
+    if _compiles_early(subject, stages[0]):
         subject.compile(stages[0])
     scene = subject.measure(stages[0])
     run = _with_arguments(Run(subject, stages, 0, 0, None, scene=scene))
@@ -210,16 +210,16 @@ def until(run: Run, every: int) -> int:
 
 def _advance(run, count, turn, program) -> Run:
     if turn is not None:
-        run = _turned(run, turn)
+        run = _take_turn(run, turn)
     while count and not run.finished:
         if run.step == run.now.steps:
-            run = _next(run)
+            run = _enter_next_stage(run)
         now = min(count, run.now.steps - run.step)
-        run, count = _stepped(run, now, program), count - now
+        run, count = _take_steps(run, now, program), count - now
     return run
 
 
-def _turned(run, turn) -> Run:
+def _take_turn(run, turn) -> Run:
     """The run with other weights from here on: a new problem, whose lowest loss is not known yet."""
     run = _with_arguments(run._replace(turn=turn, turns=(*run.turns, (run.done, turn))))
     return run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate))
@@ -239,7 +239,7 @@ def _with_arguments(run) -> Run:
     return run._replace(args=run.subject.arguments(run.now, run.scene, run.turn))
 
 
-def _next(run) -> Run:
+def _enter_next_stage(run) -> Run:
     """The same run at the beginning of its next stage."""
     after = run._replace(stage=run.stage + 1, step=0, scene=None, args=None, info=None)
     after = _with_arguments(after._replace(scene=run.subject.measure(after.now)))
@@ -247,7 +247,7 @@ def _next(run) -> Run:
     return after._replace(state=_with_rate(after, state) if run.now.network != after.now.network else state)
 
 
-def _stepped(run, count, program) -> Run:
+def _take_steps(run, count, program) -> Run:
     """So many steps within a stage; in a smaller plan where a device's memory ends against what was planned."""
     while True:
         kept = _copy_on_host(run.state) if program is transfer.consume else run.state
@@ -262,10 +262,10 @@ def _stepped(run, count, program) -> Run:
         except jax.errors.JaxRuntimeError as error:
             if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-        run = _replanned(run, kept)
+        run = _replan(run, kept)
 
 
-def _replanned(run, kept) -> Run:
+def _replan(run, kept) -> Run:
     stage = run.subject.smaller(run.now)
     stages = (*run.stages[: run.stage], stage, *run.stages[run.stage + 1 :])
     run = run._replace(stages=stages, info=None, scene=None, args=None)
@@ -278,7 +278,7 @@ def _copy_on_host(state):
     return None if jax.default_backend() == "cpu" or jax.process_count() > 1 else jax.device_get(state)
 
 
-def _compiled_early(subject, stage) -> bool:
+def _compiles_early(subject, stage) -> bool:
     """Whether a stage's programs are compiled from shapes alone: windows run far longer than they compile."""
     return not stage.plan.window and not subject.machine.mesh
 
@@ -290,7 +290,7 @@ def compiling_ahead():
 
     def ahead(run: Run) -> None:
         number = run.stage + 1
-        if number >= len(run.stages) or not _compiled_early(run.subject, run.stages[number]):
+        if number >= len(run.stages) or not _compiles_early(run.subject, run.stages[number]):
             return
         if number not in threads:
             threads[number] = threading.Thread(target=run.subject.compile, args=(run.stages[number],))

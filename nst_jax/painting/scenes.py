@@ -32,11 +32,11 @@ def measure(prepare, params, content, regions, weights) -> Scene:
     return Scene(spatial, tuple(tuple(map(moments, region.styles)) for region in regions))
 
 
-measured = programs.Program(measure, static_argnums=0)
+measure_jitted = programs.Program(measure, static_argnums=0)
 
 
 @jax.jit
-def mixed(styles, shares):
+def mix_regions(styles, shares):
     """The moments that each region is painted after: {layer: [r, …]}."""
     each = [losses.mix(moments, of) for moments, of in zip(styles, shares, strict=True)]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
@@ -59,7 +59,7 @@ def blend(styles, job: Job, turn: Turn | None):
     """What the styles of each region come to together; a single style is what it is."""
     of = shares(job, turn)
     alone = len(of) == 1 and len(of[0]) == 1
-    return styles[0][0] if alone else mixed(styles, of)
+    return styles[0][0] if alone else mix_regions(styles, of)
 
 
 terms = programs.Program(

@@ -44,7 +44,7 @@ class Solver(NamedTuple):
     picture: Callable[[Any], Array]  # state -> image
 
 
-def _owned(leaf):
+def _copy_strongly_typed(leaf):
     """A copy of one dtype for good: L-BFGS begins with weak types and shared buffers, and would compile twice."""
     return jnp.array(leaf, dtype=jnp.asarray(leaf).dtype)
 
@@ -54,8 +54,8 @@ def solver(objective: Callable[..., Array], optimizer: optax.GradientTransformat
     """Gradient steps of an Optax optimizer on `objective(image, *args)`."""
 
     def init(image):
-        image = _owned(image)
-        return State(image, jax.tree.map(_owned, optimizer.init(image)))
+        image = _copy_strongly_typed(image)
+        return State(image, jax.tree.map(_copy_strongly_typed, optimizer.init(image)))
 
     def step(state, *args):
         def of(image):
@@ -180,15 +180,13 @@ def turn(state, *, rate: float = 1.0):
     def one(path, leaf):
         name = _last(path)
         if name == "rate":
-            return _filled(leaf, rate)
-        return (
-            _filled(leaf, 0) if name == "count" and line_search else _filled(leaf, ANEW[name]) if name in ANEW else leaf
-        )
+            return _fill(leaf, rate)
+        return _fill(leaf, 0) if name == "count" and line_search else _fill(leaf, ANEW[name]) if name in ANEW else leaf
 
     return jax.tree_util.tree_map_with_path(one, state)
 
 
-def _filled(leaf, value):
+def _fill(leaf, value):
     """One value in the place of a leaf: of its shape, type and devices."""
     new = np.full(jnp.shape(leaf), value, leaf.dtype)
     spread = isinstance(leaf.sharding, jax.sharding.NamedSharding)
@@ -250,17 +248,17 @@ def _last(path) -> str:
     return getattr(path[-1], "name", "")
 
 
-def _looped(step, state, count, *args):
+def _loop(step, state, count, *args):
     step = jax.jit(step)  # traced once, for the shapes and for the loop
     shapes = jax.eval_shape(step, state, *args)[1]
     info = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     return lax.fori_loop(0, count, lambda _, carry: step(carry[0], *args), (state, info))
 
 
-advance = programs.Program(_looped, static_argnums=0)
+advance = programs.Program(_loop, static_argnums=0)
 """(step, state, count, *args) -> (state, info): so many steps in one compiled loop, for all counts the same."""
 
-consume = programs.Program(_looped, static_argnums=0, donate_argnums=1)
+consume = programs.Program(_loop, static_argnums=0, donate_argnums=1)
 """`advance` in the memory of the state that it is given, which is gone afterwards."""
 
 

@@ -57,7 +57,7 @@ def chunks(
         for number, job in enumerate(jobs):
             yield [number], functools.partial(painter.start, params, job, machine=machine)
         return
-    known, axes = batches.Known(params, jobs, machine), batches.varying(jobs)
+    known, axes = batches.Known(params, jobs, machine), batches.axes_of(jobs)
     for first in range(0, len(jobs), size):
         numbers = [min(first + i, len(jobs) - 1) for i in range(size)]
         yield numbers, functools.partial(runs.begin, batches.Many(known, tuple(numbers), axes, machine))
@@ -75,7 +75,7 @@ def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array
 
     def terms(number, image):
         args = known.arguments(stage, number, known.scene(stage, number), None)
-        return scenes.terms(known.seldom(stage), image, *args)
+        return scenes.terms(known.quick_to_compile(stage), image, *args)
 
     return terms
 

@@ -148,7 +148,7 @@ class Recipe(NamedTuple):
         weaker = self.times(content=(2 - 2 * amount) ** 2, style=style)
         return weaker._replace(variation=_times(self.variation, min(1.0, style)))
 
-    def turned(self, turn: Turn) -> "Recipe":
+    def with_turn(self, turn: Turn) -> "Recipe":
         """This recipe with its weights as a turn has them; the learning rate is the solver's state."""
         plain = self.times(content=turn.content, style=turn.style)
         return plain._replace(variation=_times(plain.variation, turn.variation)).strength(turn.strength)
@@ -157,7 +157,7 @@ class Recipe(NamedTuple):
         """Steps in all, up to this size."""
         return sum(stage.steps for stage in self.schedule(size))
 
-    def of_steps(self, steps: int) -> "Recipe":
+    def with_steps(self, steps: int) -> "Recipe":
         """This recipe with so many steps in all, shared among its sizes as they were."""
         return self._replace(schedule=lambda size: shared(self.schedule(size), steps))
 

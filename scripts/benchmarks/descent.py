@@ -95,7 +95,7 @@ def _way(args, size, recipe):
 def recipe(args, size: int) -> timing.Result:
     """A whole recipe, coarse to fine, after a run of it that compiles."""
     known = recipes.get(args.recipe)._replace(edge="long")
-    known = known if args.of_steps is None else known.of_steps(args.of_steps)
+    known = known if args.of_steps is None else known.with_steps(args.of_steps)
     known, params, _ = calibration.calibrate(known, vgg19.load(args.weights))
     content, style, _ = cases.pictures(size)
     job = Job(content, losses.everywhere(style), known, (size, size))
