@@ -226,20 +226,25 @@ def _paint_together(items, begin, controls, shown=lambda frame: None) -> Iterato
             error = stop
             if all(watch.frame is None for watch in watches):
                 raise
-        for watch in watches:
-            watch.settle()
-            if watch.frame is None and controls.stop.is_set():
-                return
-            if watch.frame is None and not watch.error:
-                raise error or RuntimeError("a run must have a frame, got none")
-            if watch.frame is None:
-                yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=watch.error)
-                continue
-            result = watch.result(run, error)
-            yield watch.end(result) or result
+        yield from _results(watches, run, error, controls)
     finally:
         for watch in watches:
             watch.end(None)
+
+
+def _results(watches, run, error, controls) -> Iterator[Result]:
+    """What came of each picture of a run that has ended, for whatever reason."""
+    for watch in watches:
+        watch.settle()
+        if watch.frame is not None:
+            result = watch.result(run, error)
+            yield watch.end(result) or result
+        elif controls.stop.is_set():
+            return
+        elif watch.error:
+            yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=watch.error)
+        else:
+            raise error or RuntimeError("a run must have a frame, got none")
 
 
 def paint_in_chunks(
