@@ -240,7 +240,7 @@ def write(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ",".join(x if isinstance(x, str) else repr(x) for x in value)
+        return ",".join(x if isinstance(x, str) else repr(x.item() if hasattr(x, "item") else x) for x in value)
     return str(value)
 
 
