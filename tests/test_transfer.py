@@ -140,7 +140,9 @@ def test_frames_are_the_steps_one_by_one(name, start, shape):
         state, info = step(state, *shape)
         reached[i] = state, info
     for i, state, info in found:  # all still valid after the last
-        assert equal((state, info), reached[i]), i
+        assert equal(state, reached[i][0]), i
+        # the same sums, whose order XLA chooses for each program by itself: on AVX2 the loop's loss has other last bits
+        np.testing.assert_allclose(info, reached[i][1], rtol=1e-6, err_msg=str(i))
 
 
 def test_frames_are_lazy_and_may_be_left(start, shape):

@@ -125,6 +125,8 @@ def is_first() -> bool:
 def is_loss(error: BaseException) -> bool:
     """Whether an error of JAX's says that another process has gone."""
     text = str(error).lower()
+    if "unable to initialize backend" in text:  # it names Gloo, too
+        return False
     return is_watched() and isinstance(error, (RuntimeError, ValueError)) and any(word in text for word in LOST)
 
 
