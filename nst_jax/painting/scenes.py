@@ -62,12 +62,12 @@ def blend(styles, job: Job, turn: Turn | None):
     return styles[0][0] if alone else mix_regions(styles, of)
 
 
-terms = programs.Program(
-    lambda loss, image, params, targets, weights: loss.terms(
-        loss.summarise(params, image, targets.spatial, weights), targets, weights
-    ),
-    static_argnums=0,
-)
+def _terms(loss, image, params, targets, weights):
+    return loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
+
+
+terms = programs.Program(_terms, static_argnums=0)
+"""(loss, image, params, targets, weights) -> {"content/relu4_2": scalar, …}"""
 
 
 def state_of(solver: transfer.Solver, shape, leaves):
