@@ -43,8 +43,7 @@ COMMANDS = {
     "normalised": f"{PAINT} --recipe gatys-2016 --size 64 --steps 5 --seed 2 {FEW}",
     "keras-adam": f"{PAINT} --recipe tf-tutorial --size 64 --steps 8 --style-layers relu1_1,relu3_1",
     "torchvision": f"{PAINT} --recipe crowson-2021 --ladder 32:4,64:4 {FEW}",
-    "bfloat16": f"{PAINT} --recipe gatys-notebook --optimizer adam --size 48x48 --steps 5 {FEW} "
-    "--precision bfloat16",
+    "bfloat16": f"{PAINT} --recipe gatys-notebook --optimizer adam --size 48x48 --steps 5 {FEW} --precision bfloat16",
     "fast-first": f"{PAINT} --fast-first 3 --ladder 32:4,64:6 --style-distance gram {FEW}",
     "preview": f"{PAINT} --preview --size 64 --ladder 32:4,64:4",
     "demo": "demo -o OUT --size 64 --steps 6",
@@ -56,9 +55,10 @@ COMMANDS = {
     "init-file": f"{PAINT} {SHORT} --init wave.png --keep clamped,best",
     "init-words": f"{PAINT} {SHORT} --init mix:0.6 --pool average --padding zeros --variation-kind absolutes",
     "statistics": f"{PAINT} {SHORT} --init statistics --style-distance statistics --content-distance scaled --pool l2",
-    "lbfgs-narrow": f"{PAINT} --recipe gatys-notebook --weights narrow.h5 --style-weight 1e-6 --ladder 48:4,64:4 --memory 4",
+    "lbfgs-narrow": f"{PAINT} --recipe gatys-notebook --weights narrow.h5 --style-weight 1e-6 --ladder 48:4,64:4 "
+    "--memory 4",
     "sgd": f"{PAINT} --recipe keras --weights narrow.h5 --style-weight 30 --content-weight 3e4 --size 64 --steps 6 "
-    "--learning-rate .003",
+    "--learning-rate .02",
     "still": f"{PAINT} {NARROW} --ladder 48:60 --still 200",
     "stored": f"{PAINT} {NARROW} --ladder 32:4,64:8 --save-every 3 --folder OUT/steps --report OUT/report",
     # several paintings, places, colours, files

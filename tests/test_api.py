@@ -270,7 +270,9 @@ def run(texts, folder):
         exec(compile(text, f"README.md, example {number}", "exec"), shared)
 
 
-def test_the_readmes_examples_run(tmp_path, monkeypatch):
+def test_the_readmes_examples_run(tmp_path, monkeypatch, narrow):
+    vgg19.save(tmp_path / "narrow.h5", narrow)
+    monkeypatch.setenv("NST_JAX_WEIGHTS", str(tmp_path / "narrow.h5"))  # VGG19's shape, soon compiled
     get = recipes.get  # whole recipes take minutes
     quick = {"schedule": recipes.once(2), "style_distance": "gram"}  # another distance takes long to compile
     monkeypatch.setattr(recipes, "get", lambda name: get(name)._replace(**quick))
