@@ -80,7 +80,7 @@ def test_unknown_name_says_what_was_meant():
     with pytest.raises(ValueError, match="sample must be") as caught:
         samples.draw("skylin", (8, 8))
     text = str(caught.value)
-    assert text == f"sample must be one of {', '.join(NAMES)}, got 'skylin': did you mean 'skyline'?"
+    assert text == f"sample must be one of {', '.join(NAMES)}, got 'skylin': did you mean skyline?"
 
 
 def test_unlike_any_name_lists_them():

@@ -3,12 +3,13 @@
 All losses are stated alike: contents as c · mean((F − P)²), styles as s · mean((Ĝ − Â)²), Ĝ = FFᵀ/N, on RGB in [0, 1].
 """
 
-import difflib
 import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from nst_jax.ground import choices
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -199,9 +200,8 @@ def get(name: str) -> Recipe:
     """The recipe of this name."""
     table = everything()
     if name not in table:
-        close = difflib.get_close_matches(name, table, 1, 0.4)
-        hint = f"did you mean {close[0]}?" if close else "`nst-jax recipes` lists them."
-        raise ValueError(f"recipe must be one of {len(table)} names, got {name!r}: {hint}")
+        remedy = choices.hint(name, table, otherwise="`nst-jax recipes` lists them.", cutoff=0.4)
+        raise ValueError(f"recipe must be one of {len(table)} names, got {name!r}{remedy}")
     return table[name]
 
 

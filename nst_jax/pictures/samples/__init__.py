@@ -5,12 +5,12 @@ Pictures are float32 [h, w, 3] RGB in [0, 1].
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
+from nst_jax.ground import choices
 from nst_jax.pictures.samples import (
     cubist,
     flow,
@@ -47,9 +47,8 @@ def draw(name: str, shape: tuple[int, int]) -> np.ndarray:
     """A sample picture by name, at any size: (h, w) -> [h, w, 3]."""
     pictures = CONTENTS | STYLES
     if name not in pictures:
-        close = difflib.get_close_matches(str(name), pictures, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "choose one of these"
-        raise ValueError(f"sample must be one of {', '.join(pictures)}, got {name!r}: {hint}")
+        remedy = choices.hint(name, pictures, otherwise="choose one of these")
+        raise ValueError(f"sample must be one of {', '.join(pictures)}, got {name!r}{remedy}")
     if len(shape) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
         raise ValueError(
             f"shape must be two positive whole numbers (h, w), got {shape!r}: give pixels, as in (512, 512)"
