@@ -795,7 +795,7 @@ def test_demo_of_an_unknown_picture(run):
     for flag, name, meant in (("--content", "skylin", "skyline"), ("--style", "wodcut", "woodcut")):
         code, _, err = run("demo", flag, name)
         assert code == 2
-        assert f"got {name!r}: did you mean {meant!r}?" in err
+        assert f"got {name!r}: did you mean {meant}?" in err
     assert not os.path.exists("demo")
 
 
