@@ -6,6 +6,7 @@ nst-jax show painting.png
 import json
 
 from nst_jax.ground.choices import printable
+from nst_jax.orders.record import in_words
 
 
 def arguments(parser):
@@ -27,15 +28,7 @@ def describe(record) -> str:
     lines = []
     for key, value in record._asdict().items():
         if isinstance(value, dict):
-            lines += [f"{key}"] + [f"  {name:<18} {_plain(each)}" for name, each in value.items()]
+            lines += [f"{key}"] + [f"  {name:<18} {in_words(each)}" for name, each in value.items()]
         elif value not in (None, "", (), []):
-            lines.append(f"{key:<20} {_plain(value)}")
+            lines.append(f"{key:<20} {in_words(value)}")
     return "\n".join(printable(line, longest=10_000) for line in lines)
-
-
-def _plain(value) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

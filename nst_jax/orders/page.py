@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nst_jax.ground import storage
 from nst_jax.orders.compose import most_pixels
 from nst_jax.orders.order import WHOLE
-from nst_jax.orders.record import Record
+from nst_jax.orders.record import Record, in_words
 from nst_jax.orders.watchers import Start, picture_of
 from nst_jax.painting.painter import Frame
 from nst_jax.pictures import charts, film, images, kinds, sheets, thumbnails
@@ -221,7 +221,7 @@ def _table(record: Record) -> str:
     """A record as a table: what is plain first, then a part for each of its dictionaries."""
     parts = [[_row("device", record.device), _row("steps", record.steps)]]
     parts[0] += [_row("size", ", ".join(map(_stage, record.stages)))]
-    turns = "; ".join(f"after {n} steps: {_plain(turn)}" for n, turn in record.turns)
+    turns = "; ".join(f"after {n} steps: {in_words(turn)}" for n, turn in record.turns)
     parts[0] += [_row("turns", turns)] if turns else []
     files = {kind: [f"{file['name']} (sha256 {file['sha256']})" for file in of] for kind, of in record.inputs.items()}
     for key, title in PARTS.items():
@@ -241,12 +241,4 @@ def _ladder(record: Record) -> dict:
 
 
 def _row(name, value):
-    return f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(_plain(value))}</td></tr>"
-
-
-def _plain(value) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(in_words(value))}</td></tr>"

@@ -214,6 +214,15 @@ def _is_file(entry) -> bool:
     return keys and all(isinstance(value, str) for value in entry.values())
 
 
+def in_words(value: Any) -> str:
+    """A value of a record for a person: dictionaries and lists in a row, numbers in six digits."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(in_words, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 # Asked for again
 
 
