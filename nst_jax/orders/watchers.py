@@ -34,7 +34,7 @@ class Watcher(Protocol):
         """Called once, before the first step."""
 
     def see(self, frame: Frame) -> None:
-        """Called for each frame, every second or two, and at fixed steps."""
+        """Called for each frame, every second or two (or each step, if longer), and at fixed steps."""
 
     def end(self, result: Any) -> None:
         """Called once, with the workshop's Result, whatever ended the run."""
