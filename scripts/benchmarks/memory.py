@@ -25,7 +25,7 @@ def row(args, size: int):
     notes = {}
     for _ in range(args.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            _scene(pathlib.Path(folder), size)
+            scene(pathlib.Path(folder), size)
             for side in sides:
                 command = [sys.executable, __file__, side, str(size), str(args.steps), str(args.weights), folder]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -35,18 +35,18 @@ def row(args, size: int):
     return timing.Result(size, measured, timing.fastest(measured, "torch"), unit="MiB", notes=notes)
 
 
-def _scene(folder, size):
+def scene(folder, size):
     """Pictures and weights, for who knows nothing of ours."""
     import numpy as np
+    from benchmarks import cases
 
     from nst_jax import recipes
-    from nst_jax.pictures import samples
 
     weights = recipes.get("gatys-notebook").weights((size, size))
     known = {name: {layer: float(w) for layer, w in getattr(weights, name).items()} for name in ("content", "style")}
     (folder / "weights.json").write_text(json.dumps(known))
     for name, sample in ("content", "skyline"), ("style", "flow"):
-        np.save(folder / f"{name}.npy", samples.draw(sample, (size, size)))
+        np.save(folder / f"{name}.npy", cases.draw(sample, size))
 
 
 def resident() -> float:
@@ -59,7 +59,7 @@ def resident() -> float:
 
 
 def ours(size, steps, weights, folder):
-    """(peak, of what) of our own steps."""
+    """(peak, of what, what was planned) of our own steps: in MiB."""
     import jax
     import numpy as np
     from benchmarks import cases
@@ -67,22 +67,26 @@ def ours(size, steps, weights, folder):
     from nst_jax import recipes
     from nst_jax.network import vgg19
     from nst_jax.objective import losses
-    from nst_jax.painting import painter
+    from nst_jax.painting import job as jobs
+    from nst_jax.painting import memory, painter
     from nst_jax.painting.job import Job
 
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     content, style = (np.load(folder / f"{name}.npy") for name in ("content", "style"))
     recipe = cases.RECIPE._replace(schedule=recipes.once(1000), edge="long")  # as of a run of usual length
     job = Job(content, losses.everywhere(style), recipe, (size, size))
-    jax.block_until_ready(next(painter.frames(vgg19.load(weights), job, every=steps)).image)
+    params = vgg19.load(weights)
+    plan = jobs.stages(params, job)[-1].plan
+    planned = memory.peak(plan, jobs.load_at(params, job, job.shape)) / 2**20
+    jax.block_until_ready(next(painter.frames(params, job, every=steps)).image)
     said = jax.devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in said:
-        return said["peak_bytes_in_use"] / 2**20, "device"
-    return resident(), "process"
+        return said["peak_bytes_in_use"] / 2**20, "device", planned
+    return resident(), "process", planned
 
 
 def torchs(kind, size, steps, weights, folder):
-    """(peak, of what) of PyTorch's."""
+    """(peak, of what) of PyTorch's: in MiB."""
     from types import SimpleNamespace
 
     import numpy as np
@@ -101,5 +105,5 @@ if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
     side, size, steps, weights, folder = sys.argv[1:]
     known = int(size), int(steps), weights, pathlib.Path(folder)
-    peak, of = ours(*known) if side in OURS else torchs(side.removeprefix("torch "), *known)
-    print(json.dumps({"peak": peak, "of": of}))
+    found = ours(*known) if side in OURS else torchs(side.removeprefix("torch "), *known)
+    print(json.dumps(dict(zip(("peak", "of", "planned"), found, strict=False))))

@@ -129,6 +129,11 @@ def exact(on: bool) -> None:
     torch.backends.cudnn.allow_tf32 = not on
 
 
+def forget() -> None:
+    """Forget what was compiled: PyTorch compiles a function eight times at most, and from the second for any size."""
+    torch.compiler.reset()
+
+
 @functools.cache
 def version() -> str:
     """PyTorch's own."""

@@ -21,17 +21,18 @@ def step(args, size: int) -> timing.Result:
         return timing.Result(
             size, timing.each(timing.alternate(works, args.repeats), args.steps), notes={"torch": "not installed"}
         )
-    partners, notes = _partners(args, size, ours["ours"])
-    works |= {name: functools.partial(known.run, args.steps) for name, known in partners.items()}
+    notes = assert_same_work(args.weights, size, ours["ours"])
+    theirs, failed = partners(args.weights, size, ours["ours"])
+    works |= {name: functools.partial(known.run, args.steps) for name, known in theirs.items()}
     times = timing.each(timing.alternate(works, args.repeats), args.steps)
-    return timing.Result(size, times, timing.fastest(times, "torch"), notes=notes)
+    return timing.Result(size, times, timing.fastest(times, "torch"), notes=notes | failed)
 
 
 EXACT = 128  # pixels: the same statements as at any size
 
 
-def _partners(args, size, ours):
-    """PyTorch's steps by name, and how equal they are to ours: asserted before anything is timed.
+def assert_same_work(weights, size: int, ours: cases.Case) -> dict[str, float]:
+    """How equal PyTorch's step is to ours: raises unless it is, before anything is timed.
 
     In float64 loss and gradient are equal, or the work is another; in float32 two sides may round to another choice of
     a maximum here and there, each a jump of the gradient, so that only the loss is asserted and the gradient told.
@@ -39,27 +40,34 @@ def _partners(args, size, ours):
     from benchmarks import partner
 
     def made(kind, size=size):
-        return partner.step(kind, args.weights, cases.pictures(size), ours.rest[2])
+        return partner.step(kind, weights, cases.pictures(size), ours.rest[2])
 
     exact = min(size, EXACT)
-    double = cases.assert_equal(cases.doubled(exact, args.weights), made("float64", exact).gradient(), 1e-6)
-    notes: dict = {f"{name} in float64": value for name, value in double.items()}
+    double = cases.assert_equal(cases.doubled(exact, weights), made("float64", exact).gradient(), 1e-6)
+    notes = {f"{name} in float64": value for name, value in double.items()}
     partner.exact(True)
     with jax.default_matmul_precision("highest"):
         known, theirs = cases.gradient(ours.loss)(ours.start, *ours.rest), made("eager").gradient()
     partner.exact(False)
     cases.assert_equal((known[0], theirs[1]), theirs)
-    notes |= zip(("loss differs by", "gradient differs by"), cases.difference(known, theirs), strict=True)
-    steps = {}
+    return notes | dict(zip(("loss differs by", "gradient differs by"), cases.difference(known, theirs), strict=True))
+
+
+def partners(weights, size: int, ours: cases.Case):
+    """PyTorch's steps by name, of every kind that this device knows; and why those are missing that do not run."""
+    from benchmarks import partner
+
+    partner.forget()
+    steps, failed = {}, {}
     for kind in partner.KINDS[partner.device()]:
         try:
-            one = made(kind)
+            one = partner.step(kind, weights, cases.pictures(size), ours.rest[2])
             one.run(1)
         except Exception as error:  # a compiler may be missing
-            notes[f"torch {kind}"] = f"not measured: {type(error).__name__}"
+            failed[f"torch {kind}"] = f"not measured: {type(error).__name__}"
         else:
             steps[f"torch {kind}"] = one
-    return steps, notes
+    return steps, failed
 
 
 def loop(args, size: int) -> timing.Result:
