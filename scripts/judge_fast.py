@@ -60,7 +60,8 @@ def paint(params, content, style, *, steps: int):
     content, style = jnp.asarray(content, jnp.float32), jnp.asarray(style, jnp.float32)
     weights = recipes.get("gatys-notebook").weights(content.shape)
     state, targets = begin(params, content, style, weights)
-    run = transfer.frames(make_solver()[1].step, state, params, targets, weights, num_steps=steps, every=steps)
+    ready = vgg19.ready(params, [*weights.content, *weights.style])
+    run = transfer.frames(make_solver()[1].step, state, ready, targets, weights, num_steps=steps, every=steps)
     *_, (_, state, _) = run
     return make_solver()[1].picture(state)
 
@@ -156,7 +157,8 @@ def print_times(args, networks) -> None:
         return [state.image for _, state, _ in done]
 
     started = {name: begin(networks[name], *pictures, weights) for name in ("VGG19", "fast")}
-    works = {name: functools.partial(run, networks[name], *each) for name, each in started.items()}
+    ready = {name: vgg19.ready(networks[name], [*weights.content, *weights.style]) for name in started}
+    works = {name: functools.partial(run, ready[name], *each) for name, each in started.items()}
     seconds = {name: statistics.median(each) / LOOP for name, each in alternate(works, args.repeats).items()}
     ratio = seconds["VGG19"] / seconds["fast"]
     print(", ".join(f"{name} {1000 * s:.1f} ms" for name, s in seconds.items()) + f": {ratio:.2f} ×", flush=True)

@@ -85,8 +85,9 @@ def test_what_is_large_is_compiled_once_for_each_size(narrow, town, night, compi
     """Ahead and beside each other, when it is called, when it is resumed: each finds what the others compiled."""
     job = Job(town, losses.everywhere(night, town[::-1]), STAGED._replace(keep=("best",)), town.shape[:2])
     last = [float(sum(frame.terms.values())) for frame in painter.frames(narrow, job, every=1)][-1]
-    names = [f"jit({each.plain.__name__})" for each in (scenes.measure_jitted, transfer.consume, scenes.terms)]
-    assert [compilations.count(name) for name in names] == [2, 2, 2]
+    once_a_size = scenes.measure_jitted, transfer.consume, scenes.summarise
+    names = [f"jit({each.plain.__name__})" for each in (*once_a_size, scenes.weigh)]
+    assert [compilations.count(name) for name in names] == [2, 2, 2, 1], "sums weigh alike at every size"
     compilations.clear()
     run = painter.consume(painter.resume(narrow, job, painter.snapshot(painter.start(narrow, job))), 6)
     assert float(sum(painter.look(run)[0].terms.values())) == last

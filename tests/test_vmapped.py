@@ -11,7 +11,7 @@ import nst_jax
 from nst_jax import recipes
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Region, Style
-from nst_jax.painting import batches, memory, painter, transfer, vmapped
+from nst_jax.painting import batches, memory, painter, scenes, transfer, vmapped
 from nst_jax.painting import job as one_job
 from nst_jax.painting.job import ANY, FastFirst, Job, Stage
 from nst_jax.recipes import Turn
@@ -138,11 +138,13 @@ def test_a_chunk_has_no_smaller_plan(narrow, town, night):
 
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
-    made, part = [], batches._part
-    monkeypatch.setattr(batches, "_part", lambda prepare, name, *args: made.append(name) or part(prepare, name, *args))
+    made = []
+    for name in "measure_jitted", "moments":
+        known = getattr(scenes, name)
+        monkeypatch.setattr(scenes, name, lambda *args, name=name, known=known: made.append(name) or known(*args))
     jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK._replace(style_distance="gram"), EIGHT)]
     last(narrow, jobs, chunk=2)
-    assert sorted(made) == ["spatial"] * 2 + ["style"] * 2, "one of each for each size"
+    assert sorted(made) == ["measure_jitted"] * 2 + ["moments"] * 2, "one of each for each size"
     axes = batches.axes_of(jobs)
     assert axes == (None, losses.Targets(losses.Spatial(None, None), None), losses.Weights(None, 0, None))
     assert batches.axes_of([job(town, night), job(night, night)])[1].spatial.content == 0

@@ -1,26 +1,29 @@
 """3 × 3 convolution, and what on a CPU gives the same sooner.
 
-Between many channels, half the multiplications: Winograd's F(4, 3) (Lavin & Gray 2016) along rows. Four rows of a
-result are sums of six products of six combinations of rows, in place of twelve products. Along columns it stays a
-plain convolution: a second transform would multiply less still, but move more memory and round more. XLA leaves those
-of few channels to one core, unless all rows are one.
+Winograd's ways (Lavin & Gray 2016) multiply sums of a map's neighbours by sums of a kernel's, which are made once:
+
+by squares   2 × 2 positions of a result from sixteen products in place of thirty-six: between many channels
+by rows      four rows of a result from six products of a row in place of twelve: between fewer, where maps are large
+             and a second transform would move more memory than it spares
 
 From few channels to an image's, which is how a small network's gradient ends: one product for all nine places of the
 kernel, and sums of shifted planes.
 """
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Of three rows of a kernel, six; none a plain slice: in a loop XLA multiplies once, but slices anew each time
-KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]]) / 24
-LEAST = 64 * 128  # c · d: below, conv1_2's would be sooner by a fourth, but hold up to a fifth more memory
-LEAST_FEW = 16 * 64  # c · d: the same from or to FEW channels, where the plain one is slow
-MOST = 256 * 256  # c · d: of VGG19 conv2 and conv3, whose fours of rows stay the same in windows at multiples of 16 px
+# Channels from and to, multiplied, from which a way is sooner; `docs/speed.md` has the measurements
+SQUARES = 128 * 256
+ROWS = 64 * 128  # below, conv1_2's would be sooner by a fifth, but hold up to a fifth more memory
+ROWS_OF_FEW = 16 * 64  # the same from or to FEW channels, where the plain one is slow
 FEW = 32  # channels at most
 SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
-ROWS = 8  # of a map; not more, or windows of a picture would be computed in another way than the whole
+LEAST_ROWS = 8  # of a map that is convolved by rows: fewer leave too little to share
 
 
 def convolve(x, kernel):
@@ -28,50 +31,126 @@ def convolve(x, kernel):
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def winograd(x, kernel):
-    """`convolve`, computed the fastest way there is: on CPUs, in float32, within 2e-6 of it."""
-    if not winograd_pays(*kernel.shape[2:]) or x.shape[1] < ROWS or not _all_float32(x, kernel):
-        return direct(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=by_four_rows, default=convolve)
-
-
-def direct(x, kernel):
-    """`convolve`, computed the fastest of those ways that compile as fast."""
+def plain(x, kernel):
+    """`convolve`, computed the fastest of those ways that need no preparation."""
     c, d = kernel.shape[2:]
-    if c > FEW or 9 * d > SPREAD * c or not _all_float32(x, kernel):
+    if c > FEW or 9 * d > SPREAD * c or not x.dtype == kernel.dtype == jnp.float32:
         return convolve(x, kernel)
     return lax.platform_dependent(x, kernel, cpu=by_planes, default=convolve)
 
 
-def _all_float32(*arrays):
-    return all(a.dtype == jnp.float32 for a in arrays)
+def turned(kernel):
+    """The kernel of a convolution's gradient by its map: turned round, its channels exchanged."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def winograd_pays(c: int, d: int) -> bool:
-    """Whether a convolution from so many channels to so many is faster so."""
-    return (LEAST_FEW if min(c, d) <= FEW else LEAST) <= c * d <= MOST
+# Ways that multiply by sums of a kernel's
 
 
-def by_four_rows(x, kernel):
-    """`convolve`, four rows at a time: [n, h, w, c], [3, 3, c, d] -> [n, h, w, d]."""
+class Way(NamedTuple):
+    """What is made of a kernel once, and how a map and its gradient are convolved by that."""
+
+    prepare: Callable[[Any], Any]  # [3, 3, c, d], NumPy's or JAX's -> arrays
+    forward: Callable[[Any, Any], Any]  # ([n, h, w, c], arrays) -> [n, h, w, d]
+    backward: Callable[[Any, Any], Any]  # ([n, h, w, d], arrays) -> [n, h, w, c]
+    least: int = 1  # rows of a map
+
+
+def way(c: int, d: int) -> Way | None:
+    """The fastest way on a CPU from so many channels to so many, in float32; None for the plain one.
+
+    It follows from channels alone, so that a window of a picture is computed as the whole of it.
+    """
+    if c * d >= SQUARES:
+        return BY_SQUARES
+    return BY_ROWS if c * d >= (ROWS_OF_FEW if min(c, d) <= FEW else ROWS) else None
+
+
+# By squares
+
+
+def square_kernels(kernel):
+    """Sixteen matrices of a kernel's sums: [3, 3, c, d] -> four times four of [c, d]."""
+    columns = [_four_of_three(kernel[:, j]) for j in range(3)]
+    return tuple(_four_of_three(row) for row in zip(*columns, strict=True))
+
+
+def _four_of_three(k):
+    sum_of_ends = (k[0] + k[2]) / 2
+    return k[0], sum_of_ends + k[1] / 2, sum_of_ends - k[1] / 2, k[2]
+
+
+def by_squares(x, kernels):
+    """`convolve` by a kernel's `square_kernels`, within 1e-6 of it: [n, h, w, c] -> [n, h, w, d]."""
     n, h, w, _ = x.shape
-    parts = [_convolve_as_one_row(rows, one) for rows, one in zip(_combine_rows(x), _row_kernels(kernel), strict=True)]
+    parts = _squares(x)
+    products = [[_multiply(parts[i][j], kernels[i][j]) for j in range(4)] for i in range(4)]
+    columns = [_two_of_four(column) for column in zip(*products, strict=True)]
+    places = [jnp.stack(_two_of_four(row), 3) for row in zip(*columns, strict=True)]
+    both = jnp.stack(places, 2)  # [n, h / 2, 2, w / 2, 2, d]
+    return both.reshape(n, 2 * both.shape[1], 2 * both.shape[3], -1)[:, :h, :w]
+
+
+def by_turned_squares(g, kernels):
+    """The same by the kernel turned round, whose sums are these in another order: [n, h, w, d] -> [n, h, w, c]."""
+    order = 3, 1, 2, 0
+    return by_squares(g, [[kernels[i][j].T for j in order] for i in order])
+
+
+def _multiply(x, kernel):
+    """A product for each position; flat, which XLA compiles and computes sooner."""
+    return jnp.matmul(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], -1)
+
+
+def _squares(x):
+    """Sixteen sums of the 4 × 4 positions around every 2 × 2: four times four of [n, ⌈h / 2⌉, ⌈w / 2⌉, c]."""
+    n, h, w, c = x.shape
+    pairs = jnp.pad(x, ((0, 0), (1, 1 + h % 2), (1, 1 + w % 2), (0, 0))).reshape(n, h // 2 + h % 2 + 1, 2, -1, 2, c)
+    rows, columns = pairs.shape[1] - 1, pairs.shape[3] - 1
+
+    def at(i, j):
+        return pairs[:, i // 2 : i // 2 + rows, i % 2, j // 2 : j // 2 + columns, j % 2]
+
+    down = [_four_of_four([at(i, j) for i in range(4)]) for j in range(4)]
+    return [_four_of_four(row) for row in zip(*down, strict=True)]
+
+
+def _four_of_four(x):
+    return x[0] - x[2], x[1] + x[2], x[2] - x[1], x[1] - x[3]
+
+
+def _two_of_four(x):
+    return x[0] + x[1] + x[2], x[1] - x[2] - x[3]
+
+
+BY_SQUARES = Way(square_kernels, by_squares, by_turned_squares)
+
+
+# By rows
+
+OF_THREE = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]]) / 24
+
+
+def row_kernels(kernel):
+    """Six kernels of one row, of a kernel's sums: each [1, 3, c, d]."""
+    return tuple(sum(float(f) * kernel[i : i + 1] for i, f in enumerate(row) if f) for row in OF_THREE)
+
+
+def by_rows(x, kernels):
+    """`convolve` by a kernel's `row_kernels`, within 2e-6 of it: [n, h, w, c] -> [n, h, w, d]."""
+    n, h, w, _ = x.shape
+    parts = [_convolve_as_one_row(rows, one) for rows, one in zip(_combine_rows(x), kernels, strict=True)]
     s, p = parts[1] + parts[2], parts[3] + parts[4]
     t, q = parts[1] - parts[2], parts[3] - parts[4]
     four = parts[0] + s + p, t + 2 * q, s + 4 * p, t + 8 * q + parts[5]
-    return jnp.stack(four, 2).reshape(n, -1, w, kernel.shape[3])[:, :h]
+    return jnp.stack(four, 2).reshape(n, -1, w, kernels[0].shape[3])[:, :h]
 
 
 def _convolve_as_one_row(x, kernel):
-    """`convolve` of a kernel of one row, all rows in one: [n, h, w, c], [1, 3, c, d] -> [n, h, w, d]."""
+    """`convolve` by a kernel of one row, all rows in one: few channels would else be left to one core."""
     n, h, w, c = x.shape
     apart = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)))
     return convolve(apart.reshape(1, 1, -1, c), kernel).reshape(n, h, w + 1, -1)[:, :, :w]
-
-
-def _row_kernels(kernel):
-    """Six kernels of one row, from one of three; in a loop XLA makes them once: each [1, 3, c, d]."""
-    return [jnp.stack([sum(float(g) * kernel[i] for i, g in enumerate(row) if g)]) for row in KERNEL]
 
 
 def _combine_rows(x):
@@ -82,6 +161,17 @@ def _combine_rows(x):
     d = [fours[:, i // 4 : i // 4 + last, i % 4] for i in range(6)]
     a, b, e, f = d[4] - 4 * d[2], d[3] - 4 * d[1], d[4] - d[2], 2 * (d[3] - d[1])
     return 4 * d[0] - 5 * d[2] + d[4], a + b, a - b, e + f, e - f, 8 * d[1] - 10 * d[3] + 2 * d[5]
+
+
+BY_ROWS = Way(
+    lambda kernel: (row_kernels(kernel), row_kernels(turned(kernel))),
+    lambda x, both: by_rows(x, both[0]),
+    lambda g, both: by_rows(g, both[1]),
+    least=LEAST_ROWS,
+)
+
+
+# By planes
 
 
 def by_planes(x, kernel):

@@ -109,7 +109,8 @@ def scaled_gram(m: Moments, t: Moments) -> Array:
 
 
 def _covariance(m: Moments) -> Array:
-    return m.outer - m.total[:, :, None] * m.total[:, None, :]
+    square = jnp.einsum("ri,rj->rij", m.total, m.total, precision=lax.Precision.HIGHEST)  # its slope is a product too
+    return m.outer - square
 
 
 def covariance(m: Moments, t: Moments) -> Array:
@@ -128,15 +129,12 @@ def statistics(m: Moments, t: Moments) -> Array:
 
 
 def wasserstein(m: Moments, t: Moments) -> Array:
-    """Squared 2-Wasserstein distance of the Gaussians with these moments, over the number of channels: [r].
-
-    tr((Σ*^½ Σ Σ*^½)^½) is the sum of the singular values of chol(Σ*)ᵀ chol(Σ), whatever the order of the factors.
-    """
+    """Squared 2-Wasserstein distance of the Gaussians with these moments, over the number of channels: [r]."""
     channels = t.total.shape[1]
     variance = jnp.trace(_covariance(t), axis1=1, axis2=2) / channels
     energy = jnp.maximum(*(jnp.trace(each.outer, axis1=1, axis2=2) for each in (m, t)))
     rounding = jnp.finfo(energy.dtype).eps / 2 * energy  # how far off a covariance may be, as a matrix
-    ridge = jnp.maximum(1e-4 * variance, rounding) + 1e-12  # maps may have less rank than channels, or none
+    ridge = lax.stop_gradient(jnp.maximum(1e-4 * variance, rounding)) + 1e-12  # maps may have less rank than channels
     floor = ridge[:, None, None] * jnp.eye(channels, dtype=ridge.dtype)[None]
     a, b = _covariance(m) + floor, _covariance(t) + floor
     cross = jnp.stack([matrix_roots.trace_of_root(x, y) for x, y in zip(a, b, strict=True)])

@@ -116,9 +116,10 @@ def shrink_guide(guide, layer: str) -> Array:
 @functools.cache
 def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUARES) -> Loss:
     """The loss of a network's maps under these distances. Equal arguments give the same functions, compiled once."""
+    summarise = functools.partial(_summarise, network, variation)
     return Loss(
-        functools.partial(_prepare, network),
-        functools.partial(_summarise, network, variation),
+        functools.partial(_prepare, network, summarise),
+        summarise,
         functools.partial(_terms, content, style, variation),
     )
 
@@ -134,11 +135,11 @@ def objective(loss: Loss) -> Callable[..., Array]:
     return value
 
 
-def _prepare(network, params, picture, regions, weights) -> Targets:
+def _prepare(network, summarise, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
     content = network(params, picture, weights.content)
     spatial = Spatial(content, layer_guides(regions, picture.shape[:2], weights.style))
-    return Targets(spatial, blend(regions, lambda style: measure(network, params, style, weights.style)))
+    return Targets(spatial, blend(regions, lambda style: measure(summarise, params, style, weights.style)))
 
 
 def blend(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
@@ -149,17 +150,8 @@ def blend(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moment
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
-def measure(network, params, style: Style, layers) -> dict[str, Moments]:
-    """Measure a painting's normalised moments at these layers, {layer: [1, …]}."""
-    guide = None if style.guide is None else jnp.asarray(style.guide)[None]
-    found = {}
-    for layer, f in network(params, jnp.asarray(style.image), layers).items():
-        found[layer] = normalise(moments(f, None if guide is None else shrink_guide(guide, layer)))
-    return found
-
-
-def measure_by_summary(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
-    """`measure`, by a loss's `summarise`, which may never hold a whole map; only the layers' names count."""
+def measure(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
+    """A painting's normalised moments by a loss's `summarise`, {layer: [1, …]}; only the layers' names count."""
     guide = None if style.guide is None else jnp.asarray(style.guide)[None]
     guides = Guides() if guide is None else Guides(style={layer: shrink_guide(guide, layer) for layer in layers})
     summary = summarise(params, jnp.asarray(style.image), Spatial({}, guides), Weights({}, layers))

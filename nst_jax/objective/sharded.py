@@ -24,7 +24,9 @@ def sharded(loss: Loss, mesh: Mesh) -> Loss:
     """The same loss, the rows of its images over `space`; other wrappers of losses go around this one."""
     if mesh.shape["space"] == 1:
         return loss
-    return Loss(functools.partial(_prepare, loss, mesh), functools.partial(_summarise, loss, mesh), loss.terms)
+    return loss._replace(
+        prepare=functools.partial(_prepare, loss, mesh), summarise=functools.partial(_summarise, loss, mesh)
+    )
 
 
 def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
@@ -33,7 +35,7 @@ def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
     only = weights._replace(style={})
     found = loss.prepare(rows.params(params), rows.image(picture), (), only).spatial.content
     summarise = functools.partial(_summarise, loss, mesh)
-    style = losses.blend(regions, lambda style: losses.measure_by_summary(summarise, params, style, weights.style))
+    style = losses.blend(regions, lambda style: losses.measure(summarise, params, style, weights.style))
     guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
     return Targets(Spatial(found, guides), style)
 

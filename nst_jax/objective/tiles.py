@@ -127,13 +127,17 @@ def grid(params, shape: tuple[int, int], size: int, layers) -> Grid:
 @functools.cache
 def tiled(loss: Loss, *, size: int) -> Loss:
     """The same numbers and gradient, in the memory of a window of this size: two passes, added up and sent back."""
-    return Loss(functools.partial(_prepare, loss, size), functools.partial(_summarise, loss, size), loss.terms)
+    return loss._replace(
+        prepare=functools.partial(_prepare, loss, size), summarise=functools.partial(_summarise, loss, size)
+    )
 
 
 @functools.cache
 def recomputed(loss: Loss) -> Loss:
     """The same loss whose targets keep the content's picture, of three channels, and make its maps again from it."""
-    return Loss(functools.partial(_prepare_picture, loss), functools.partial(_summarise_recomputing, loss), loss.terms)
+    return loss._replace(
+        prepare=functools.partial(_prepare_picture, loss), summarise=functools.partial(_summarise_recomputing, loss)
+    )
 
 
 def _prepare_picture(loss, params, picture, regions, weights) -> Targets:
@@ -193,7 +197,7 @@ def _prepare(loss, size, params, picture, regions, weights) -> Targets:
     guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
     content = _content_by_windows(loss, size, params, picture, weights._replace(style={}))
     summarise = functools.partial(_summarise, loss, size)
-    style = losses.blend(regions, lambda style: losses.measure_by_summary(summarise, params, style, weights.style))
+    style = losses.blend(regions, lambda style: losses.measure(summarise, params, style, weights.style))
     return Targets(Spatial(content, guides), style)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
-from nst_jax.objective.losses import Region, Spatial, Targets
+from nst_jax.objective.losses import Spatial, Targets
 from nst_jax.painting import devices, memory, runs, scenes, transfer
 from nst_jax.painting import job as one_job
 from nst_jax.painting.job import WHOLE, Job, Stage
@@ -88,16 +88,11 @@ def split(tree, size: int) -> list:
 # What jobs share
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _part(prepare, name, *args):
-    return getattr(prepare(*args), name)  # XLA computes nothing else
-
-
 class Known:
     """What is measured for jobs, by stage and a job's number: what they share is made once, and kept for the next."""
 
     def __init__(self, params, jobs: Sequence[Job], machine: Machine):
-        self.params, self.jobs, self.machine = params, jobs, machine
+        self.networks, self.jobs, self.machine = one_job.Networks(params, jobs[0], machine), jobs, machine
         self.first: dict = {}  # a picture, or what is measured of it: the number of the job that has it first
         self.pictures = functools.lru_cache(8)(self._pictures)
         self.spatial = functools.lru_cache(8)(self._spatial)
@@ -121,7 +116,7 @@ class Known:
 
     def network(self, stage: Stage):
         """The parameters that paint a stage."""
-        return one_job.network(self.params, self.jobs[0], stage)
+        return self.networks.plain(stage)
 
     def weights(self, stage: Stage, number: int, turn: Turn | None = None) -> Weights:
         """The loss weights of a job."""
@@ -130,12 +125,11 @@ class Known:
     def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None) -> Arguments:
         """What a step of one job takes after its state."""
         style = scenes.blend(scene.styles, self.jobs[number], turn)
-        return Arguments(self.network(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
+        return Arguments(self.networks.ready(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
 
-    def quick_to_compile(self, stage: Stage) -> losses.Loss:
-        """The loss as it is best computed once in a while."""
-        plan = stage.plan._replace(direct=True)
-        return one_job.loss(self.jobs[0].recipe, plan=plan, machine=self.machine)
+    def loss(self, stage: Stage) -> losses.Loss:
+        """The loss of each step."""
+        return one_job.loss(self.jobs[0].recipe, plan=stage.plan, machine=self.machine)
 
     def _pictures(self, stage, number):
         return one_job.pictures_at(self.jobs[number], stage.shape)
@@ -144,14 +138,12 @@ class Known:
         content, regions = self.at(stage, number)
         weights = self.weights(stage, number)
         args = self.network(stage), content, (), weights._replace(style={})
-        spatial = _part(self.quick_to_compile(stage).prepare, "spatial", *args)
+        spatial = scenes.measure_jitted(self.loss(stage), *args).spatial
         return spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
 
     def _moments(self, stage, number, i, j):
-        content, regions = self.at(stage, number)
-        alone = Region((regions[i].styles[j]._replace(weight=1.0),))
-        args = self.network(stage), content, (alone,), self.weights(stage, number)._replace(content={})
-        return _part(self.quick_to_compile(stage).prepare, "style", *args)
+        style = self.at(stage, number)[1][i].styles[j]._replace(weight=1.0)
+        return scenes.moments(self.loss(stage).summarise, self.network(stage), style, self.weights(stage, number).style)
 
 
 class Many(NamedTuple):
@@ -182,8 +174,7 @@ class Many(NamedTuple):
 
     def solver(self, stage: Stage) -> transfer.Solver:
         """The solver of one picture."""
-        recipe = self.jobs[0].recipe
-        return one_job.solver(recipe, one_job.loss(recipe, plan=stage.plan, machine=self.machine))
+        return one_job.solver(self.jobs[0].recipe, self.known.loss(stage))
 
     def step(self, stage: Stage):
         """A step of all pictures."""
@@ -239,7 +230,8 @@ class Many(NamedTuple):
         )
         for state, info, args in each:
             image = transfer.picture(self.solver(stage), state)
-            evaluate = functools.partial(scenes.terms, self.known.quick_to_compile(stage), image, *args)
+            args = self.known.network(stage), *args[1:]
+            evaluate = functools.partial(scenes.terms, self.known.loss(stage), image, *args)
             found.append(Frame(run.done, image, runs.Terms(evaluate), info, stage.plan))
         return found
 

@@ -1,5 +1,6 @@
 """What is painted, and the stages that it goes through: decided once, before the first step, and carried."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -67,7 +68,6 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
             padding=recipe.padding,
             dtype=machine.dtype,
             recompute=plan.again,
-            convolution="direct" if plan.direct else "winograd",
         ),
         content=choices.choose("content distance", recipe.content_distance, losses.CONTENTS),
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
@@ -127,6 +127,26 @@ def stages_without_plans(job: Job) -> list[Stage]:
 def network(params, job: Job, stage: Stage):
     """The parameters of the network that paints a stage."""
     return job.first.params if stage.network == FAST and job.first else params
+
+
+class Networks:
+    """The networks that paint a job, and what is made of their kernels once, when a stage first asks for it."""
+
+    def __init__(self, params, job: Job, machine: Machine = ANY):
+        self.main, self._job, self._machine = params, job, machine
+        self._ready = functools.cache(self._make_ready)
+
+    def plain(self, stage: Stage):
+        """The parameters that paint a stage."""
+        return network(self.main, self._job, stage)
+
+    def ready(self, stage: Stage):
+        """The same, with what makes each of its steps shorter, unless its plan does without."""
+        return self.plain(stage) if stage.plan.direct or self._machine.mesh else self._ready(stage.network)
+
+    def _make_ready(self, name):
+        recipe = self._job.recipe
+        return vgg19.ready(self.plain(Stage(self._job.shape, 0, name)), [*recipe.content, *recipe.style])
 
 
 def _plan(params, job, stage, machine) -> Plan:

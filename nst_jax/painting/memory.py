@@ -27,8 +27,8 @@ BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
 ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
 IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
 MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
-# Multiplications of one convolution in a run from which Winograd's transforms pay: they save about an eighth of a step
-# and take .7 s to compile each, which is repaid at three times as many, but programs are kept for the next runs
+# Multiplications of one convolution in a run from which Winograd's ways pay: at 128 px they save a sixth of a step and
+# take four seconds more to compile, which eighty steps repay; and programs are kept for the next runs
 REPAID = 3e10
 PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
@@ -109,7 +109,7 @@ def choose_plan(load: Load, memory: int) -> Plan:
 def repays(params, shape: tuple[int, int], steps: int) -> bool:
     """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
-    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.winograd_pays(*k[2:])}
+    each = {name: math.prod(k) for name, k in kernels.items() if convolutions.way(*k[2:])}
     most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
     return steps * math.prod(shape) * most >= REPAID
 
@@ -157,7 +157,7 @@ def _windows(plan, load) -> int:
 
 def peak(plan: Plan, load: Load) -> int:
     """Bytes of a whole run at its peak: the network, what is held, targets, and a step's own buffers."""
-    network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params))
+    network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params)) + vgg19.bytes_made(load.params)
     pixels = math.prod(load.shape)
     kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
     guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in load.style)

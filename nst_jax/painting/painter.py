@@ -13,7 +13,7 @@ import concurrent.futures
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
 from nst_jax.painting import devices, memory, programs, runs, scenes, transfer
 from nst_jax.painting import job as jobs
-from nst_jax.painting.job import ANY, Job, Stage
+from nst_jax.painting.job import ANY, Job, Networks, Stage
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.runs import Frame as Frame
 from nst_jax.painting.runs import Run as Run
@@ -40,12 +40,12 @@ from nst_jax.recipes import Recipe, Turn
 
 def start(params, job: Job, *, machine: Machine = ANY, stages: tuple[Stage, ...] = ()) -> Run:
     """A run before its first step; `stages` as another run had them, or resolved for this machine."""
-    return runs.begin(One(params, job, machine), stages)
+    return runs.begin(One(Networks(params, job, machine), job, machine), stages)
 
 
 def resume(params, job: Job, kept: Snapshot, *, machine: Machine = ANY) -> Run:
     """The run that a snapshot was taken of, which goes on to the same bits on the same machine."""
-    return runs.restore(One(params, job, machine), kept)
+    return runs.restore(One(Networks(params, job, machine), job, machine), kept)
 
 
 def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
@@ -57,25 +57,21 @@ def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iter
 class One(NamedTuple):
     """One picture, on a machine."""
 
-    params: Any
+    networks: Networks
     job: Job
     machine: Machine
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the job on this machine."""
-        return jobs.stages(self.params, self.job, self.machine)
+        return jobs.stages(self.networks.main, self.job, self.machine)
 
     def network(self, stage: Stage):
         """The parameters that paint a stage."""
-        return jobs.network(self.params, self.job, stage)
+        return self.networks.plain(stage)
 
     def loss(self, stage: Stage) -> losses.Loss:
         """The loss of each step."""
         return jobs.loss(self.job.recipe, plan=stage.plan, machine=self.machine)
-
-    def quick_to_compile(self, stage: Stage) -> losses.Loss:
-        """The loss as it is best computed once in a while: slower, but sooner compiled."""
-        return jobs.loss(self.job.recipe, plan=stage.plan._replace(direct=True), machine=self.machine)
 
     def solver(self, stage: Stage) -> transfer.Solver:
         """The solver of a stage."""
@@ -115,15 +111,15 @@ class One(NamedTuple):
 
     def measure(self, stage: Stage) -> Scene:
         """The content's targets and each style's moments at a stage's shape."""
-        known = self.quick_to_compile(stage).prepare, self.network(stage), *jobs.pictures_at(self.job, stage.shape)
-        args = *known, self.weights(stage)
+        args = *jobs.pictures_at(self.job, stage.shape), self.weights(stage)
+        args = self.loss(stage), self.network(stage), *args
         scenes.measure_jitted.ready(*args)
         return scenes.measure_jitted(*args)
 
     def arguments(self, stage: Stage, scene: Scene, turn: Turn | None) -> tuple:
         """(params, targets, weights)"""
         targets = losses.Targets(scene.spatial, scenes.blend(scene.styles, self.job, turn))
-        return self.network(stage), targets, self.weights(stage, turn)
+        return self.networks.ready(stage), targets, self.weights(stage, turn)
 
     def compile(self, stage: Stage) -> None:
         """Compile what a stage will call, one beside the other; what is wrong will be raised when it is called."""
@@ -135,7 +131,7 @@ class One(NamedTuple):
         """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
         image = image if self.machine.mesh is None else devices.collect(image, self.machine.mesh)
-        evaluate = functools.partial(scenes.terms, self.quick_to_compile(run.now), image, *run.args)
+        evaluate = functools.partial(scenes.terms, self.loss(run.now), image, self.network(run.now), *run.args[1:])
         return [Frame(run.done, image, runs.Terms(evaluate), run.info, run.now.plan)]
 
     def smaller(self, stage: Stage) -> Stage:
@@ -146,20 +142,18 @@ class One(NamedTuple):
 
 def compile_beside(one: One, stage: Stage) -> None:
     """Compile the measuring, the step and the terms of a stage beside each other."""
-    weights = one.weights(stage)
-    scene = scenes.measure_jitted.lower(
-        one.quick_to_compile(stage).prepare, one.network(stage), *jobs.pictures_at(one.job, stage.shape), weights
-    )
-    targets = losses.Targets(
-        scene.out_info.spatial, jax.eval_shape(lambda s: scenes.blend(s, one.job, None), scene.out_info.styles)
-    )
-    args = one.network(stage), targets, weights
-    image, solver = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32), one.solver(stage)
+    loss, solver, weights, params = one.loss(stage), one.solver(stage), one.weights(stage), one.network(stage)
+    scene = scenes.measure_jitted.lower(loss, params, *jobs.pictures_at(one.job, stage.shape), weights)
+    styles = jax.eval_shape(lambda styles: scenes.blend(styles, one.job, None), scene.out_info.styles)
+    targets = losses.Targets(scene.out_info.spatial, styles)
+    image = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32)
     state = jax.eval_shape(solver.init, image)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        step = pool.submit(transfer.consume.lower(solver.step, state, 1, *args).compile)
-        others = scene, scenes.terms.lower(one.quick_to_compile(stage), image, *args)
-        for compiled in (step, *[pool.submit(lowered.compile) for lowered in others]):
+        step = transfer.consume.lower(solver.step, state, 1, one.networks.ready(stage), targets, weights)
+        begun = [pool.submit(step.compile), pool.submit(scene.compile)]
+        summary = scenes.summarise.lower(loss.summarise, params, image, targets.spatial, weights)
+        others = summary, scenes.weigh.lower(loss.terms, summary.out_info, scenes.flat(targets), weights)
+        for compiled in (*begun, *[pool.submit(lowered.compile) for lowered in others]):
             compiled.result()
 
 

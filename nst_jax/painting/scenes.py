@@ -20,19 +20,19 @@ class Scene(NamedTuple):
     styles: tuple[tuple[dict, ...], ...]
 
 
-def measure(prepare, params, content, regions, weights) -> Scene:
+def measure(loss, params, content, regions, weights) -> Scene:
     """The targets of a content picture, and each style's moments by themselves."""
-    styled, plain = weights._replace(content={}), weights._replace(style={})
-    spatial = prepare(params, content, (), plain).spatial
+    spatial = loss.prepare(params, content, (), weights._replace(style={})).spatial
     spatial = spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
 
     def moments(style):
-        return prepare(params, content, (losses.Region((style._replace(weight=1.0),)),), styled).style
+        return losses.measure(loss.summarise, params, style, weights.style)
 
     return Scene(spatial, tuple(tuple(map(moments, region.styles)) for region in regions))
 
 
 measure_jitted = programs.Program(measure, static_argnums=0)
+moments = jax.jit(losses.measure, static_argnums=0)
 
 
 @jax.jit
@@ -62,12 +62,26 @@ def blend(styles, job: Job, turn: Turn | None):
     return styles[0][0] if alone else mix_regions(styles, of)
 
 
-def _terms(loss, image, params, targets, weights):
-    return loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
+def terms(loss, image, params, targets, weights) -> dict[str, jax.Array]:
+    """{"content/relu4_2": scalar, …} of a picture, by a program for its size and one for all sizes."""
+    return weigh(loss.terms, summarise(loss.summarise, params, image, targets.spatial, weights), flat(targets), weights)
 
 
-terms = programs.Program(_terms, static_argnums=0)
-"""(loss, image, params, targets, weights) -> {"content/relu4_2": scalar, …}"""
+def _summarise(function, *args):
+    return function(*args)
+
+
+def _weigh(function, *args):
+    return function(*args)
+
+
+summarise = programs.Program(_summarise, static_argnums=0)
+weigh = programs.Program(_weigh, static_argnums=0)
+
+
+def flat(targets):
+    """Targets without what lies over the picture, of which a summary is all that counts."""
+    return targets._replace(spatial=targets.spatial._replace(content={}))
 
 
 def state_of(solver: transfer.Solver, shape, leaves):

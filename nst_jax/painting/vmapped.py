@@ -75,7 +75,7 @@ def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array
 
     def terms(number, image):
         args = known.arguments(stage, number, known.scene(stage, number), None)
-        return scenes.terms(known.quick_to_compile(stage), image, *args)
+        return scenes.terms(known.loss(stage), image, known.network(stage), *args[1:])
 
     return terms
 

@@ -10,14 +10,15 @@ import numpy as np
 from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
+from nst_jax.painting import devices, transfer
 from nst_jax.painting import job as jobs
-from nst_jax.painting import transfer
 from nst_jax.painting.memory import Machine
-from nst_jax.pictures import samples
+from nst_jax.pictures import images, samples
 
 RECIPE = recipes.get("gatys-notebook")._replace(
     optimizer="adam", settings={"learning_rate": 0.02}, keep=("clamped",), pool="max"
 )
+LAYERS = [*RECIPE.content, *RECIPE.style]
 
 
 class Case(NamedTuple):
@@ -29,23 +30,35 @@ class Case(NamedTuple):
     rest: tuple[Any, ...]
 
 
+DRAWN = 512  # px at most: drawing more would take longer than what is timed
+
+
+@functools.cache
+def draw(name: str, size: int) -> np.ndarray:
+    """A sample picture, square; a large one is drawn smaller and enlarged."""
+    edge = min(size, DRAWN)
+    drawn = samples.draw(name, (edge, edge))
+    return drawn if size <= DRAWN else images.resize(drawn, (size, size)).clip(0, 1)
+
+
 @functools.cache
 def pictures(size: int):
     """(content, style, start): drawn, square. The start is neither, so that every term has a gradient.
 
     It has noise: on flat areas neighbours are equal, and libraries differ in whose is the gradient of their maximum.
     """
-    content, style = samples.draw("skyline", (size, size)), samples.draw("flow", (size, size))
+    content, style = draw("skyline", size), draw("flow", size)
     noise = np.random.default_rng(0).uniform(0, 0.2, content.shape)
     return content, style, (0.6 * content + 0.2 * style[::-1] + noise).astype(np.float32)
 
 
-def case(size: int, weights, *, dtype=None) -> Case:
-    """The step of this size with the network of this file, its convolutions in this dtype."""
+def case(size: int, weights, *, dtype=None, mesh=None) -> Case:
+    """The step of this size with the network of this file, its convolutions in this dtype, on one device or a mesh."""
     content, style, start = map(jnp.asarray, pictures(size))
-    loss = jobs.loss(RECIPE, machine=Machine(dtype=dtype))
+    loss = jobs.loss(RECIPE, machine=Machine(dtype=dtype, mesh=mesh))
     params, weights = vgg19.load(weights), RECIPE.weights((size, size))
     targets = jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights)
+    params = params if mesh else vgg19.ready(params, LAYERS)
     return Case(loss, jobs.solver(RECIPE, loss), start, (params, targets, weights))
 
 
@@ -60,6 +73,18 @@ def steps(known: Case, count: int):
         known.solver.step, known.solver.init(known.start), *known.rest, num_steps=count, every=count
     )
     return state
+
+
+def loop(known: Case, count: int, *, mesh=None):
+    """A function that takes so many steps in one loop, from the same state at each call, and gives the last state."""
+    state = known.solver.init(known.start)
+    state = state if mesh is None else devices.place(state, mesh)
+
+    def run():
+        *_, (_, last, _) = transfer.frames(known.solver.step, state, *known.rest, num_steps=count, every=count)
+        return last
+
+    return run
 
 
 def doubled(size: int, weights):

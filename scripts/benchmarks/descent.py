@@ -72,7 +72,7 @@ def _way(args, size, recipe):
     for shape, stage in jobs.sizes(job):
         picture, regions = jobs.pictures_at(job, shape)
         weights = cases.RECIPE.weights(shape)
-        rest = (params, jax.jit(loss.prepare)(params, picture, regions, weights), weights)
+        rest = (vgg19.ready(params, cases.LAYERS), jax.jit(loss.prepare)(params, picture, regions, weights), weights)
         begun = time.perf_counter()
         state = solver.init(picture) if state is None else transfer.carry(solver, state, shape)
         jax.block_until_ready(state)

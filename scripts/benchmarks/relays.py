@@ -111,7 +111,8 @@ def _scene(params, size):
     """(start, arguments) of the case at this size."""
     content, style = map(jnp.asarray, cases.pictures(size)[:2])
     weights, loss = cases.RECIPE.weights((size, size)), jobs.loss(cases.RECIPE)
-    return content, (params, jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights), weights)
+    targets = jax.jit(loss.prepare)(params, content, losses.everywhere(style), weights)
+    return content, (vgg19.ready(params, cases.LAYERS), targets, weights)
 
 
 def _painted(networks, size, parts, goal) -> tuple:
