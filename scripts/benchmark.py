@@ -1,4 +1,5 @@
 """python scripts/benchmark.py step --size 256 512 → a table of medians, and benchmark.json with every value.
+python scripts/benchmark.py all                  → what the README says of speed, in one sitting, as its table.
 
 Rows, each at the sizes given (square pictures, drawn; the bundled network; Gatys' notebook's weights, Gram matrices):
 
@@ -12,6 +13,8 @@ loss     seconds to the loss that --descent plain steps reach: averaged, coarse 
 relay    seconds to the lowest loss of --descent plain steps, and of their first fifth, by other --ways down: coarse to
          fine, L-BFGS, the fast network first. Evaluations are counted, and what each takes is measured in turns, so
          that the machine may be busy with other things.
+whole    whole commands, from the shell to the picture: the default recipe at the size and, at 256 px, demo, preview and
+         20 steps of the fast network; with --against CHECKOUT in turns with the same of another checkout.
 recipe   a whole --recipe: on a GPU, `recipe --size 512 --recipe crowson-2023`.
 loop     a step inside `frames` against the same step called alone.
 sweep    a batch of four style weights against the same four in turn: what a CPU's chunks of one follow from.
@@ -30,7 +33,7 @@ import sys
 import time
 
 import jax
-from benchmarks import batches, descent, memory, relays, starting, steps, timing
+from benchmarks import batches, descent, memory, relays, starting, steps, timing, wholes
 
 from nst_jax.network import vgg19
 
@@ -43,17 +46,20 @@ ROWS = {
     "tiles": steps.tiled,
     "loss": descent.loss,
     "relay": relays.row,
+    "whole": wholes.row,
     "recipe": descent.recipe,
     "loop": steps.loop,
     "sweep": batches.row,
 }
+ALL = {"step": (256, 512), "memory": (256, 512), "whole": (256, 512)}
+"""Rows of `all`, and their sizes."""
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = known.add_argument
-    add("row", choices=ROWS)
+    add("row", choices=[*ROWS, "all"])
     add("--size", type=int, nargs="+", default=[256], help="of the picture's edge (default: 256)")
     add("--repeats", type=int, default=7, help="turns that every side takes (default: 7)")
     add("--steps", type=int, default=4, help="steps in a turn (default: 4)")
@@ -64,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("--still", type=float, default=1e-4, help="movement a step that counts as none (default: 1e-4)")
     add("--recipe", default="crowson-2023", help="of row recipe (default: crowson-2023)")
     add("--of-steps", type=int, help="steps of row recipe in all (default: its own)")
+    add("--against", type=pathlib.Path, metavar="CHECKOUT", help="of row whole: another checkout of this program")
     add("--weights", type=pathlib.Path, default=vgg19.bundled_path(), help="the network, for both sides")
     add("-o", "--output", type=pathlib.Path, default=pathlib.Path("benchmark.json"))
     return known
@@ -88,15 +95,20 @@ def processor() -> str:
 
 
 def main(argv=None):
-    args, results = parser().parse_args(argv), []
+    args = parser().parse_args(argv)
     args.weights = args.weights.resolve()
+    rows = ALL if args.row == "all" else {args.row: args.size}
+    results: dict[str, list[timing.Result]] = {row: [] for row in rows}
     head = {"row": args.row} | machine()
     print(*(f"{k} {v}" for k, v in head.items()), sep=", ", flush=True)
-    for size in args.size:
-        results.append(ROWS[args.row](args, size))
-        print(timing.table(results[-1]), flush=True)
-        record = head | {"flags": sys.argv[1:] if argv is None else argv, "results": [*map(timing.record, results)]}
+    for row, size in ((row, size) for row, sizes in rows.items() for size in sizes):
+        results[row].append(ROWS[row](args, size))
+        print(f"{row}, {timing.table(results[row][-1])}", flush=True)
+        known = [{"row": row} | timing.record(one) for row, each in results.items() for one in each]
+        record = head | {"flags": sys.argv[1:] if argv is None else argv, "results": known}
         args.output.write_text(json.dumps(record, indent=1, default=str))
+    if args.row == "all":
+        print(timing.markdown(results))
 
 
 if __name__ == "__main__":

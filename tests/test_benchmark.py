@@ -98,6 +98,44 @@ def test_ratios_are_of_turns(benchmark):
     assert timing.fastest(result.measured, "torch") is None
 
 
+def test_whole_commands_take_turns_with_another_checkouts(benchmark, said, monkeypatch, tmp_path, capsys):
+    wholes = importlib.import_module("benchmarks.wholes")
+    paint = [
+        "stylize",
+        "content.png",
+        "style.png",
+        "-o",
+        "out.png",
+        "--size",
+        "32",
+        "--steps",
+        "2",
+        "--log",
+        "log.jsonl",
+    ]
+    monkeypatch.setattr(wholes, "commands", lambda size: {f"picture at {size} px": paint})
+    few = ["--content-layers", "relu2_1", "--style-layers", "relu1_1"]
+    monkeypatch.setattr(benchmark, "ALL", {"whole": (32,)})
+    monkeypatch.setattr(wholes, "_seconds", lambda words, *args, plain=wholes._seconds: plain([*words, *few], *args))
+    output = tmp_path / "all.json"
+    benchmark.main(["all", "--repeats", "1", "--against", str(SCRIPTS.parent), "-o", str(output)])
+    (result,) = json.loads(output.read_text())["results"]
+    assert result["row"] == "whole"
+    kinds = "empty caches", "kept programs", "a step at the end"
+    names = [f"{side}picture at 32 px, {kind}" for side in ("", "before, ") for kind in kinds]
+    assert sorted(result["measured"]) == sorted(names)
+    assert min(min(values) for values in result["measured"].values()) > 0
+    assert result["notes"].keys() == {f"{name}, to before" for name in names[:3]}
+    line = r"\| whole \| 32 px \| picture at 32 px, kept programs \| [\d.]+ s \| [\d.]+ \([\d.]+ to [\d.]+\) \|"
+    assert re.search(line, capsys.readouterr().out)
+
+
+def test_a_whole_command_that_fails_says_why(benchmark, tmp_path):
+    wholes = importlib.import_module("benchmarks.wholes")
+    with pytest.raises(RuntimeError, match=r"the command must paint, got exit code 1: .*nowhere\.png"):
+        wholes._seconds(["stylize", "nowhere.png", "style.png", "-o", "out.png"], SCRIPTS.parent, tmp_path)
+
+
 def test_the_time_to_a_first_step_is_a_commands(benchmark, monkeypatch, tmp_path):
     starting = importlib.import_module("benchmarks.starting")
     code = "import sys, time, pathlib; a = sys.argv; n = a[a.index('--log') + 1]; pathlib.Path(n).write_text("

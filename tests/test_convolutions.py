@@ -124,6 +124,13 @@ def test_only_what_is_looked_at_is_made_ready(wide):
     assert vgg19.ready(wide, [])["made"] == {}
 
 
+def test_what_is_made_is_not_stored(wide, tmp_path):
+    vgg19.save(tmp_path / "ready.h5", vgg19.ready(wide, ["relu3_2"]))
+    vgg19.save(tmp_path / "plain.h5", wide)
+    one, other = (vgg19.read(tmp_path / name) for name in ("ready.h5", "plain.h5"))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
 def test_elsewhere_than_on_a_cpu_nothing_is_made(wide, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert vgg19.ready(wide, ["relu3_2"]) is wide

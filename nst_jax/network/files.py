@@ -22,7 +22,7 @@ def save(path, params: Params, *, half: bool = False, activations: Activations |
         file.attrs.update({"format": FORMAT, "precision": "float16" if half else "float32", **attributes})
         file.attrs.update({k: np.asarray(v, np.float64) for k, v in params["input"].items()})
         for name, layer in params.items():
-            if name != "input":
+            if name not in ("input", "made"):  # what `vgg19.ready` makes is made again
                 _write(file.create_group(name), layer, half)
         for name, activation in (activations or {}).items():
             _write(file.create_group(f"activations/{name}"), activation._asdict(), False)

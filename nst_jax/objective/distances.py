@@ -128,6 +128,7 @@ def statistics(m: Moments, t: Moments) -> Array:
     return jnp.square(m.total - t.total).mean(1) + jnp.square(deviations(m) - deviations(t)).mean(1)
 
 
+@jax.jit  # traced once for all sizes of a picture
 def wasserstein(m: Moments, t: Moments) -> Array:
     """Squared 2-Wasserstein distance of the Gaussians with these moments, over the number of channels: [r]."""
     channels = t.total.shape[1]

@@ -16,7 +16,9 @@ from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
 
-FOURS = 16  # pixels: `winograd` takes rows by fours down to a stride of four, and rounds others if they start elsewhere
+FOURS = (
+    16  # pixels: some convolutions take four rows, or two at deeper layers, and round others if they start elsewhere
+)
 PICTURE = "input"  # among the content's maps: the picture that they can be made from again
 
 

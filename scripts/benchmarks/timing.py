@@ -55,6 +55,26 @@ def ratios(result: Result, name: str) -> list[float]:
     return [a / b for a, b in pairs if b]
 
 
+def spread(ratios: list[float]) -> str:
+    """A median, with the least and the most."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def markdown(results: Mapping[str, list[Result]]) -> str:
+    """The rows' results as a table of the README: medians, and ratios to each one's base."""
+    lines = ["| row | size | what | median | to the base |", "|---|---|---|---|---|"]
+    for row, known in results.items():
+        for result in known:
+            for name, values in result.measured.items():
+                of = ratios(result, name) if name != result.base else []
+                told = f"{spread(of)} × {result.base}" if of else ""
+                told = told or str(result.notes.get(f"{name}, to before", ""))
+                lines.append(
+                    f"| {row} | {result.size} px | {name} | {statistics.median(values):.3g} {result.unit} | {told} |"
+                )
+    return "\n".join(lines)
+
+
 def table(result: Result) -> str:
     """A line for each name: median, (least to most), median ratio to the base (least to most)."""
     lines = [f"size {result.size}"]
