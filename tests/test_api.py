@@ -53,6 +53,7 @@ POSITIONAL: dict[str, str] = {
     "network/files.py:info": "the one path, or none",
     "network/files.py:read": "the one path, or none",
     "network/layers.py:layers_of": "the network's shape is its one subject",
+    "network/vgg19.py:conv": "what was made of the kernel is data like it",
     "network/vgg19.py:load": "the one path, or none",
     "objective/distances.py:errors": "the guide is data like the maps, and regularly given",
     "objective/distances.py:moments": "the guide is data like the map, and regularly given",
