@@ -165,7 +165,7 @@ def load(path=None) -> Params:
 
 
 def ready(params: Params, layers: Iterable[str]) -> Params:
-    """Parameters with sums of kernels, made once, that let a CPU take these layers' maps in half the time.
+    """Parameters with sums of kernels, made once, that let a CPU take these layers' maps sooner.
 
     They are for painting: a kernel that is changed afterwards has none. Elsewhere than on a CPU, the parameters.
     """
