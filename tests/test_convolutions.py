@@ -154,12 +154,13 @@ def test_a_gradient_by_the_kernel_is_the_plain_ones(wide):
 def test_in_a_loop_kernels_are_turned_once():
     params = vgg19.init(jax.random.key(0), widths=(8, 16), convs=(1, 1))
 
-    def descend(image):
+    def descend(image, params):  # not constants, which XLA would turn itself
         step = jax.grad(lambda image: jnp.square(vgg19.features(params, image, ["relu2_1"])["relu2_1"]).sum())
         return jax.lax.fori_loop(0, 5, lambda _, image: image - 1e-3 * step(image), image)
 
-    lines = jax.jit(descend).lower(drawn(0, 24, 24, 3)).compile().as_text().splitlines()
-    turned = [line for line in lines if " reverse(" in line and "while/body" in line]
+    lines = jax.jit(descend).lower(drawn(0, 24, 24, 3), params).compile().as_text().splitlines()
+    turned = [line for line in lines if " reverse(" in line]
+    assert turned or jax.default_backend() != "cpu", "kernels are turned somewhere"
     loops = [line for line in lines if " while(" in line]
     assert len(loops) == 1, "one loop of steps"
     if jax.default_backend() == "cpu":

@@ -67,6 +67,9 @@ def terms(loss, image, params, targets, weights) -> dict[str, jax.Array]:
     return weigh(loss.terms, summarise(loss.summarise, params, image, targets.spatial, weights), flat(targets), weights)
 
 
+# Two functions alike, for their names: programs are called by these in logs
+
+
 def _summarise(function, *args):
     return function(*args)
 
