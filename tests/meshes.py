@@ -53,7 +53,7 @@ def shared(args):
 
 def scene(height, *, halves=False):
     """(params, content, regions, weights): of a network of three convolutions, so that it compiles fast."""
-    weights = losses.Weights({"relu3_1": 1.0}, {f"relu{b}_1": 1e-2 for b in range(1, 4)}, 1e-3)
+    weights = losses.Weights({"relu3_1": 1.0}, {f"relu{b}_1": 1e-2 for b in range(1, 4)}, 1e-3, {"relu2_1": 1.0})
     content, style = jnp.asarray(drawn(1, height, WIDTH)), losses.Style(jnp.asarray(drawn(2, 53, 40)))
     regions = losses.everywhere(style.image)
     if halves:

@@ -59,6 +59,8 @@ POSITIONAL: dict[str, str] = {
     "objective/distances.py:moments": "the guide is data like the map, and regularly given",
     "objective/losses.py:loss": "the network is the loss's subject; distances are its options",
     "objective/losses.py:under_guides": "the strength map is data like the guides",
+    "objective/neighbours.py:likeness": "the guide is data like the map, and regularly given",
+    "objective/neighbours.py:study": "the guide is data like the map, and regularly given",
     "orders/customise.py:preview_of": "the distance asked for is data like the recipe",
     "orders/compose.py:read": "pictures that are kept are data like those that are read",
     "orders/order.py:check_only_colours": "what else was asked for is data like the order",

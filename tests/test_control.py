@@ -118,7 +118,7 @@ def values(params, job, *, image=None):
     weights = job.weights(job.shape, vgg19.shape_of(params)[0])
     targets = loss.prepare(params, content, regions, weights)
     image = samples.draw("flow", job.shape) if image is None else image
-    terms = loss.terms(loss.summarise(params, image, targets.spatial, weights), targets, weights)
+    terms = loss.terms(loss.summarise(params, image, targets, weights), targets, weights)
     return {name: float(value) for name, value in terms.items()}
 
 

@@ -134,7 +134,7 @@ def test_every_recipe_paints_with_it(tapped, town, night):
         assert bool(note) == (published.family != "caffe")
         weights, loss = recipe.weights(town.shape, widths=vgg19.shape_of(params)[0]), job.loss(recipe)
         targets = loss.prepare(params, town, losses.everywhere(night), weights)
-        terms = loss.terms(loss.summarise(params, town, targets.spatial, weights), targets, weights)
+        terms = loss.terms(loss.summarise(params, town, targets, weights), targets, weights)
         assert all(np.isfinite(v) for v in terms.values()), name
 
 

@@ -88,10 +88,12 @@ def test_errors_are_numpys_and_add_up(f, guides):
     target = f[::-1].copy()
     d = (f - target).astype(np.float64)
     whole = distances.errors(f, target)
-    np.testing.assert_allclose(whole, (d.size, (d**2).sum(), abs(d).sum()), rtol=1e-5)
+    energy = (target.astype(float) ** 2).sum()
+    np.testing.assert_allclose(whole, (d.size, (d**2).sum(), abs(d).sum(), energy), rtol=1e-5)
     g = guides[0][..., None]
     guided = distances.errors(f, target, guides[0])
-    np.testing.assert_allclose(guided, (g.sum() * 4, (g * d**2).sum(), (g * abs(d)).sum()), rtol=1e-5)
+    expected = g.sum() * 4, (g * d**2).sum(), (g * abs(d)).sum(), (g * target.astype(float) ** 2).sum()
+    np.testing.assert_allclose(guided, expected, rtol=1e-5)
     rest = distances.errors(f, target, 1 - guides[0])
     np.testing.assert_allclose(jnp.stack(guided) + jnp.stack(rest), whole, rtol=1e-5)
     assert float(distances.squared(whole)) == pytest.approx((d**2).mean(), rel=1e-5)
@@ -112,12 +114,12 @@ def test_the_summary_of_a_whole_is_the_sum_of_what_two_guides_see(narrow, town, 
         content = {layer: losses.shrink_guide(guide, layer) for layer in WEIGHTS.content}
         style = {layer: losses.shrink_guide(guide[None], layer) for layer in WEIGHTS.style}
         spatial = targets.spatial._replace(guides=losses.Guides(content, style, jnp.asarray(guide)))
-        return loss.summarise(narrow, town[::-1], spatial, WEIGHTS)
+        return loss.summarise(narrow, town[::-1], targets._replace(spatial=spatial), WEIGHTS)
 
     both = jax.tree.map(jnp.add, summarise_under(part), summarise_under(1 - part))
     for a, b in zip(
         jax.tree.leaves(both),
-        jax.tree.leaves(loss.summarise(narrow, town[::-1], targets.spatial, WEIGHTS)),
+        jax.tree.leaves(loss.summarise(narrow, town[::-1], targets, WEIGHTS)),
         strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(jnp.abs(b).max()))
@@ -158,7 +160,7 @@ def test_variation_is_numpys_and_none_where_flat(town):
 
 def test_a_style_term_is_the_mean_squared_difference_of_gram_matrices(town, night):
     targets = plain.prepare(None, town, losses.everywhere(night), alone)
-    terms = plain.terms(plain.summarise(None, town, targets.spatial, alone), targets, alone)
+    terms = plain.terms(plain.summarise(None, town, targets, alone), targets, alone)
     expected = ((numpy_gram(town) - numpy_gram(night)) ** 2).mean()
     assert float(terms["style/relu1_1"]) == pytest.approx(expected, rel=1e-4)
 
@@ -317,7 +319,7 @@ def _of_maps(bound):
 def test_terms_have_names_and_sum_to_the_objective(narrow, town, night):
     loss = losses.loss()
     targets = loss.prepare(narrow, town, losses.everywhere(night), WEIGHTS)
-    terms = loss.terms(loss.summarise(narrow, town[::-1], targets.spatial, WEIGHTS), targets, WEIGHTS)
+    terms = loss.terms(loss.summarise(narrow, town[::-1], targets, WEIGHTS), targets, WEIGHTS)
     assert list(terms) == ["content/relu4_2", "style/relu1_1", "style/relu3_1", "style/relu5_1", "variation"]
     assert all(t.shape == () and t > 0 for t in terms.values())
     value = losses.objective(loss)(town[::-1], narrow, targets, WEIGHTS)

@@ -367,7 +367,7 @@ def test_a_recipes_loss_is_its_sources_formula(name, shape, small, shared_maps):
 
     loss, weights = jobs.loss(recipe), recipe.weights(shape, widths=WIDTHS)
     targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
-    terms = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
+    terms = loss.terms(loss.summarise(params, x, targets, weights), targets, weights)
     assert {k: float(v) for k, v in terms.items()} == {k: pytest.approx(v, rel=1e-5) for k, v in expected.items()}
     value = losses.objective(loss)(jnp.asarray(x), params, targets, weights)
     assert float(value) == pytest.approx(sum(expected.values()), rel=1e-5)
@@ -591,7 +591,7 @@ def test_weights_rescaled_for_larger_features_give_equal_terms(name, style, smal
     def terms(params, recipe):
         loss, weights = jobs.loss(recipe), recipe.weights(x.shape, widths=WIDTHS)
         targets = loss.prepare(params, photo, losses.everywhere(painting), weights)
-        found = loss.terms(loss.summarise(params, x, targets.spatial, weights), targets, weights)
+        found = loss.terms(loss.summarise(params, x, targets, weights), targets, weights)
         return {k: float(v) for k, v in found.items()}
 
     expected = terms(small, recipe)

@@ -160,7 +160,8 @@ def test_the_content_and_each_style_may_be_prepared_by_themselves_and_mixed(narr
     assert spatial.style == moments.spatial.content == {}
     assert moments.spatial.guides == losses.Guides()
     mix = jax.jit(losses.mix)
-    apart = losses.Targets(spatial.spatial, mix([moments.style], [3.0]))
+    kept, beside = (losses.Study(each.style) for each in (moments, others))
+    apart = losses.aim(spatial.spatial, mix([kept], [3.0]))
     assert jax.tree.structure(apart) == jax.tree.structure(both)
     for a, b in zip(jax.tree.leaves(apart), jax.tree.leaves(both), strict=True):
         if jax.default_backend() == "cpu":
@@ -168,7 +169,7 @@ def test_the_content_and_each_style_may_be_prepared_by_themselves_and_mixed(narr
         assert relative(a, b) < 1e-6
     region = Region((Style(style, 3.0), Style(other, 1.0)))
     expected = prepare(narrow, content, (region,), weights).style
-    found = mix([moments.style, others.style], [3.0, 1.0])
+    found = mix([kept, beside], [3.0, 1.0]).style
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert relative(a, b) < 1e-6
 

@@ -139,14 +139,14 @@ def test_a_chunk_has_no_smaller_plan(narrow, town, night):
 
 def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night, monkeypatch):
     made = []
-    for name in "measure_jitted", "moments":
+    for name in "measure_jitted", "study_jitted":
         known = getattr(scenes, name)
         monkeypatch.setattr(scenes, name, lambda *args, name=name, known=known: made.append(name) or known(*args))
     jobs = [job(town, night, recipe=recipe) for recipe in of(QUICK._replace(style_distance="gram"), EIGHT)]
     last(narrow, jobs, chunk=2)
-    assert sorted(made) == ["measure_jitted"] * 2 + ["moments"] * 2, "one of each for each size"
+    assert sorted(made) == ["measure_jitted"] * 2 + ["study_jitted"] * 2, "one of each for each size"
     axes = batches.axes_of(jobs)
-    assert axes == (None, losses.Targets(losses.Spatial(None, None), None), losses.Weights(None, 0, None))
+    assert axes == (None, losses.Targets(losses.Spatial(None, None), None, None), losses.Weights(None, 0, None, None))
     assert batches.axes_of([job(town, night), job(night, night)])[1].spatial.content == 0
 
 

@@ -15,11 +15,12 @@ from nst_jax.objective import matrix_roots
 
 
 class Errors(NamedTuple):
-    """Sums over positions and channels of a content layer's differences."""
+    """Sums over positions and channels of a content layer's differences, and of the squares of what is wanted."""
 
     count: Array
     squares: Array
     absolutes: Array
+    energy: Array
 
 
 class Moments(NamedTuple):
@@ -77,11 +78,13 @@ def normalise(m: Moments) -> Moments:
 
 def errors(f, target, guide=None) -> Errors:
     """Sums of a map's differences from its target, over positions and channels: [h, w, c], [h, w, c] -> Errors."""
-    d = _at_least_float32(f) - _at_least_float32(target)
+    wanted = _at_least_float32(target)
+    d = _at_least_float32(f) - wanted
     if guide is None:
-        return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum())
+        return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum(), jnp.square(wanted).sum())
     g = guide[:, :, None].astype(d.dtype)
-    return Errors(guide.sum() * d.shape[-1], (g * jnp.square(d)).sum(), (g * jnp.abs(d)).sum())
+    each = jnp.square(d), jnp.abs(d), jnp.square(wanted)
+    return Errors(guide.sum() * d.shape[-1], *((g * x).sum() for x in each))
 
 
 # Distances
@@ -92,9 +95,19 @@ def squared(e: Errors) -> Array:
     return e.squares / e.count
 
 
+def relative(e: Errors) -> Array:
+    """Squared error over the photograph's own squares: a share, whatever the layer, the size or the photograph."""
+    return e.squares / jnp.maximum(e.energy, 1e-12)
+
+
 def gram(m: Moments, t: Moments) -> Array:
     """Mean squared difference of Gram matrices over positions (Gatys et al. 2016, eq. 3 to 5): [r]."""
     return jnp.square(m.outer - t.outer).mean((1, 2))
+
+
+def relative_gram(m: Moments, t: Moments) -> Array:
+    """`gram` over the mean square of the painting's own matrix: a share, whatever the layer or the painting."""
+    return gram(m, t) / jnp.maximum(jnp.square(t.outer).mean((1, 2)), 1e-12)
 
 
 def scaled(e: Errors) -> Array:
@@ -205,9 +218,10 @@ NINE_POINT = Variation(_nine_point, lambda s: 2 * (s[0] / 3 + s[1] / 12) / jnp.m
 
 # Names in recipes and on the command line
 
-CONTENTS = {"squared": squared, "scaled": scaled}
+CONTENTS = {"squared": squared, "relative": relative, "scaled": scaled}
 STYLES = {
     "gram": gram,
+    "relative-gram": relative_gram,
     "scaled-gram": scaled_gram,
     "covariance": covariance,
     "statistics": statistics,

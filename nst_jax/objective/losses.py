@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from nst_jax.network import vgg19
+from nst_jax.objective import neighbours
 from nst_jax.objective.distances import CONTENTS as CONTENTS
 from nst_jax.objective.distances import SQUARES, Errors, Moments, errors, moments, normalise
 from nst_jax.objective.distances import STYLES as STYLES
@@ -23,6 +24,7 @@ from nst_jax.objective.distances import VARIATIONS as VARIATIONS
 from nst_jax.objective.distances import Variation as Variation
 from nst_jax.objective.distances import gram as gram
 from nst_jax.objective.distances import squared as squared
+from nst_jax.objective.neighbours import Likeness, Painting
 from nst_jax.recipes import Weights as Weights
 
 
@@ -51,6 +53,7 @@ class Summary(NamedTuple):
     content: dict[str, Errors]
     style: dict[str, Moments]
     variation: Array  # [k], of the kind of variation's own making
+    neighbours: Mapping[str, Likeness] = {}
 
 
 class Guides(NamedTuple):
@@ -68,18 +71,27 @@ class Spatial(NamedTuple):
     guides: Guides
 
 
+class Study(NamedTuple):
+    """What is kept of a painting: moments [r, …] divided by their count, and features to find the nearest among."""
+
+    style: dict[str, Moments]
+    neighbours: Mapping[str, Painting] = {}
+
+
 class Targets(NamedTuple):
-    """What to paint: the content picture's maps, and each region's moments [r, …], divided by their count."""
+    """What to paint: the content picture's maps, and what is kept of each region's paintings."""
 
     spatial: Spatial
     style: dict[str, Moments]
+    neighbours: Mapping[str, Painting] = {}
 
 
 class Loss(NamedTuple):
-    """Three pure functions; network, distances and kind of variation are bound in them."""
+    """Four pure functions; network, distances and kind of variation are bound in them."""
 
+    maps: Callable[..., dict[str, Array]]  # (params, picture, layers)
     prepare: Callable[..., Targets]  # (params, picture, regions, weights)
-    summarise: Callable[..., Summary]  # (params, image, spatial, weights)
+    summarise: Callable[..., Summary]  # (params, image, targets, weights)
     terms: Callable[..., dict[str, Array]]  # (summary, targets, weights)
 
 
@@ -96,11 +108,14 @@ def under_guides(styles: Sequence[Style], guides, strength=None) -> tuple[Region
     )
 
 
-def mix(each: Sequence, weights: Sequence):
-    """Mix styles' normalised moments, which are raw, so that they are what a mixed picture would have."""
+def mix(each: Sequence[Study], weights: Sequence) -> Study:
+    """Mix styles: moments, which are raw, to what a mixed picture would have; features by their number."""
     share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
     share = share / share.sum()
-    return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *each)
+    moments = [study.style for study in each]
+    style = jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(share, leaves, strict=True)), *moments)
+    layers = each[0].neighbours
+    return Study(style, {k: neighbours.mix([study.neighbours[k] for study in each], share) for k in layers})
 
 
 def shrink_guide(guide, layer: str) -> Array:
@@ -116,9 +131,14 @@ def shrink_guide(guide, layer: str) -> Array:
 @functools.cache
 def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUARES) -> Loss:
     """The loss of a network's maps under these distances. Equal arguments give the same functions, compiled once."""
+
+    def maps(params, picture, layers):
+        return network(params, jnp.asarray(picture), tuple(layers))
+
     summarise = functools.partial(_summarise, network, variation)
     return Loss(
-        functools.partial(_prepare, network, summarise),
+        maps,
+        functools.partial(_prepare, maps, summarise),
         summarise,
         functools.partial(_terms, content, style, variation),
     )
@@ -129,33 +149,53 @@ def objective(loss: Loss) -> Callable[..., Array]:
     """What a solver minimises: (image, params, targets, weights) -> scalar, the sum of the loss's terms."""
 
     def value(image, params, targets, weights):
-        summary = loss.summarise(params, image, targets.spatial, weights)
+        summary = loss.summarise(params, image, targets, weights)
         return sum(loss.terms(summary, targets, weights).values(), jnp.zeros(()))
 
     return value
 
 
-def _prepare(network, summarise, params, picture, regions, weights) -> Targets:
+def _prepare(maps, summarise, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    content = network(params, picture, weights.content)
-    spatial = Spatial(content, layer_guides(regions, picture.shape[:2], weights.style))
-    return Targets(spatial, blend(regions, lambda style: measure(summarise, params, style, weights.style)))
+    content = maps(params, picture, weights.content)
+    spatial = Spatial(content, guides_of(regions, picture.shape[:2], weights))
+    return aim(spatial, blend(regions, lambda style: study(maps, summarise, params, style, weights)))
 
 
-def blend(regions: Sequence[Region], measure: Callable[[Style], dict[str, Moments]]) -> dict[str, Moments]:
+def aim(spatial: Spatial, painted: Study) -> Targets:
+    """What to paint, of what lies over the picture and what is kept of the paintings."""
+    return Targets(spatial, painted.style, painted.neighbours)
+
+
+def blend(regions: Sequence[Region], measure: Callable[[Style], Study]) -> Study:
     """Measure each region's styles and mix them, {layer: [r, …]}: what a region is painted after."""
     if not regions:
-        return {}
+        return Study({})
     each = [mix([*map(measure, region.styles)], [style.weight for style in region.styles]) for region in regions]
+    return join(each)
+
+
+def join(each: Sequence[Study]) -> Study:
+    """Studies of several regions as one, [r, …]."""
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
-def measure(summarise, params, style: Style, layers: Mapping[str, Any]) -> dict[str, Moments]:
-    """A painting's normalised moments by a loss's `summarise`, {layer: [1, …]}; only the layers' names count."""
-    guide = None if style.guide is None else jnp.asarray(style.guide)[None]
-    guides = Guides() if guide is None else Guides(style={layer: shrink_guide(guide, layer) for layer in layers})
-    summary = summarise(params, jnp.asarray(style.image), Spatial({}, guides), Weights({}, layers))
-    return {layer: normalise(m) for layer, m in summary.style.items()}
+def study(maps, summarise, params, style: Style, weights) -> Study:
+    """What a loss, by its `maps` and its `summarise`, keeps of a painting; only the layers' names count."""
+    image, guide = jnp.asarray(style.image), None if style.guide is None else jnp.asarray(style.guide)
+    guides = Guides() if guide is None else Guides(style={k: shrink_guide(guide[None], k) for k in weights.style})
+    summary = summarise(params, image, Targets(Spatial({}, guides), {}), Weights({}, weights.style))
+    found = maps(params, image, weights.neighbours) if weights.neighbours else {}
+    inside = {layer: None if guide is None else shrink_guide(guide, layer) for layer in found}
+    return Study(
+        {layer: normalise(m) for layer, m in summary.style.items()},
+        {layer: neighbours.study(f, inside[layer]) for layer, f in found.items()},
+    )
+
+
+def guides_of(regions: Sequence[Region], shape: tuple[int, ...], weights) -> Guides:
+    """How much each position of the styles' layers counts for each region, in a picture of this shape."""
+    return layer_guides(regions, shape, {**weights.style, **weights.neighbours})
 
 
 def layer_guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
@@ -166,27 +206,37 @@ def layer_guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> G
     return Guides(style={layer: shrink_guide(whole, layer) for layer in layers})
 
 
-def _summarise(network, variation, params, image, spatial, weights) -> Summary:
-    maps = network(params, image, (*weights.content, *weights.style))
+def _summarise(network, variation, params, image, targets, weights) -> Summary:
+    spatial = targets.spatial
+    maps = network(params, image, weights.layers)
     content, style, over = spatial.guides.content or {}, spatial.guides.style or {}, spatial.guides.variation
     rough = variation.local(image)  # [h, w, k]
+    likeness = neighbours.likeness
     return Summary(
         {layer: errors(maps[layer], spatial.content[layer], content.get(layer)) for layer in weights.content},
         {layer: moments(maps[layer], style.get(layer)) for layer in weights.style},
         (rough if over is None else rough * over[:, :, None]).sum((0, 1)),
+        {k: likeness(maps[k], targets.neighbours[k], style.get(k)) for k in weights.neighbours},
     )
 
 
 def _terms(content, style, variation, summary, targets, weights) -> dict[str, Array]:
     guides = targets.spatial.guides.style
 
+    def area(layer, count):
+        return count if guides is None else math.prod(guides[layer].shape[1:])  # a region counts by its share
+
     def style_distance(layer):
         m = summary.style[layer]
-        area = m.count if guides is None else math.prod(guides[layer].shape[1:])
-        return (m.count / area * style(normalise(m), targets.style[layer])).sum()  # a region counts by its share
+        return (m.count / area(layer, m.count) * style(normalise(m), targets.style[layer])).sum()
+
+    def unlike(layer):
+        found = summary.neighbours[layer]
+        return neighbours.unlike(found, area(layer, found.count)).sum()
 
     return (
         {f"content/{layer}": w * content(summary.content[layer]) for layer, w in weights.content.items()}
         | {f"style/{layer}": w * style_distance(layer) for layer, w in weights.style.items()}
+        | {f"style/{layer} neighbours": w * unlike(layer) for layer, w in weights.neighbours.items()}
         | {"variation": weights.variation * variation.total(summary.variation)}
     )

@@ -17,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
+from nst_jax.recipes import Weights
 
 
 @functools.cache
@@ -25,33 +26,51 @@ def sharded(loss: Loss, mesh: Mesh) -> Loss:
     if mesh.shape["space"] == 1:
         return loss
     return loss._replace(
-        prepare=functools.partial(_prepare, loss, mesh), summarise=functools.partial(_summarise, loss, mesh)
+        maps=functools.partial(_maps, loss, mesh),
+        prepare=functools.partial(_prepare, loss, mesh),
+        summarise=functools.partial(_summarise, loss, mesh),
     )
+
+
+def _maps(loss, mesh, params, picture, layers) -> dict[str, jax.Array]:
+    rows = _Rows(mesh, picture.shape[0], layers)
+    found = loss.maps(rows.params(params), rows.image(jnp.asarray(picture)), layers)
+    return {layer: f[: rows.at(layer, rows.height)] for layer, f in found.items()}
 
 
 def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
     rows = _Rows(mesh, picture.shape[0], weights.content)
-    only = weights._replace(style={})
-    found = loss.prepare(rows.params(params), rows.image(picture), (), only).spatial.content
-    summarise = functools.partial(_summarise, loss, mesh)
-    style = losses.blend(regions, lambda style: losses.measure(summarise, params, style, weights.style))
-    guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
-    return Targets(Spatial(found, guides), style)
+    found = loss.prepare(rows.params(params), rows.image(picture), (), Weights(weights.content, {})).spatial.content
+    study = functools.partial(
+        losses.study, functools.partial(_maps, loss, mesh), functools.partial(_summarise, loss, mesh)
+    )
+    spatial = Spatial(found, losses.guides_of(regions, picture.shape[:2], weights))
+    return losses.aim(spatial, losses.blend(regions, lambda style: study(params, style, weights)))
 
 
-def _summarise(loss, mesh, params, image, spatial, weights) -> Summary:
-    rows = _Rows(mesh, image.shape[0], (*weights.content, *weights.style))
-    content = {layer: rows.map(f, layer) for layer, f in spatial.content.items()}
-    known = spatial.guides
+def _summarise(loss, mesh, params, image, targets, weights) -> Summary:
+    rows = _Rows(mesh, image.shape[0], weights.layers)
+    content = {layer: rows.map(f, layer) for layer, f in targets.spatial.content.items()}
+    known = targets.spatial.guides
     guides = Guides(rows.guides(known.content), rows.guides(known.style), known.variation)
     if rows.padded == rows.height:
-        return loss.summarise(params, rows.image(image), Spatial(content, guides), weights)
-    padded = Spatial(content, guides._replace(variation=None))
+        whole = targets._replace(spatial=Spatial(content, guides))
+        return loss.summarise(params, rows.image(image), whole, weights)
+    if known.style is None:  # rows below have neighbours too
+        guides = guides._replace(style=rows.guides(_everywhere(image, weights.neighbours)))
+    padded = targets._replace(spatial=Spatial(content, guides._replace(variation=None)))
     summary = loss.summarise(rows.params(params), rows.image(image), padded, weights)
-    low = weights._replace(content={}, style={})  # neighbours differ at the true border: of three channels, so anywhere
-    rough = loss.summarise(params, image, Spatial({}, Guides(variation=known.variation)), low).variation
+    low = Weights({}, {}, weights.variation)  # neighbours differ at the true border: of three channels, so anywhere
+    alone = Targets(Spatial({}, Guides(variation=known.variation)), {})
+    rough = loss.summarise(params, image, alone, low).variation
     return _without_padding(summary._replace(variation=rough), rows, image.shape[1], known, content)
+
+
+def _everywhere(image, layers):
+    """A guide of ones for each of these layers."""
+    shapes = {layer: [n // vgg19.stride(layer) for n in image.shape[:2]] for layer in layers}
+    return {layer: jnp.ones((1, *shape)) for layer, shape in shapes.items()}
 
 
 def _without_padding(summary, rows, width, known, content) -> Summary:

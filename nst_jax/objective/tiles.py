@@ -15,6 +15,7 @@ from jax import Array, lax
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
+from nst_jax.recipes import Weights
 
 FOURS = (
     16  # pixels: some convolutions take four rows, or two at deeper layers, and round others if they start elsewhere
@@ -130,7 +131,9 @@ def grid(params, shape: tuple[int, int], size: int, layers) -> Grid:
 def tiled(loss: Loss, *, size: int) -> Loss:
     """The same numbers and gradient, in the memory of a window of this size: two passes, added up and sent back."""
     return loss._replace(
-        prepare=functools.partial(_prepare, loss, size), summarise=functools.partial(_summarise, loss, size)
+        maps=functools.partial(_maps, loss, size),
+        prepare=functools.partial(_prepare, loss, size),
+        summarise=functools.partial(_summarise, loss, size),
     )
 
 
@@ -148,22 +151,23 @@ def _prepare_picture(loss, params, picture, regions, weights) -> Targets:
     return targets._replace(spatial=targets.spatial._replace(content=kept))
 
 
-def _summarise_recomputing(loss, params, image, spatial, weights) -> Summary:
+def _summarise_recomputing(loss, params, image, targets, weights) -> Summary:
     maps = {}
     if weights.content:
-        targets = loss.prepare(params, spatial.content[PICTURE], (), weights._replace(style={}))
-        maps = lax.stop_gradient(targets.spatial.content)
-    return loss.summarise(params, image, spatial._replace(content=maps), weights)
+        maps = lax.stop_gradient(loss.maps(params, targets.spatial.content[PICTURE], weights.content))
+    spatial = targets.spatial._replace(content=maps)
+    return loss.summarise(params, image, targets._replace(spatial=spatial), weights)
 
 
-def _summarise(loss, size, params, image, spatial, weights) -> Summary:
+def _summarise(loss, size, params, image, targets, weights) -> Summary:
     """The sum of all windows' summaries; what one remembers for its gradient is computed again on the way back."""
-    windows = grid(params, image.shape[:2], size, (*weights.content, *weights.style))
+    windows = grid(params, image.shape[:2], size, weights.layers)
 
     @jax.checkpoint
     def one(image, line):
         view = View(line, windows.shape, image.shape[:2])
-        return loss.summarise(params, view.cut(image, "image"), _window_targets(view, spatial, weights), weights)
+        mine = targets._replace(spatial=_window_targets(view, targets.spatial, weights))
+        return loss.summarise(params, view.cut(image, "image"), mine, weights)
 
     def add(total, line):
         return jax.tree.map(jnp.add, total, one(image, line)), None
@@ -188,7 +192,7 @@ def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
 
     guides = Guides(
         {layer: flat(layer, content.get(layer)) for layer in weights.content},
-        {layer: regional(layer) for layer in weights.style},
+        {layer: regional(layer) for layer in (*weights.style, *weights.neighbours)},
         flat("image", known.variation),
     )
     return Spatial({layer: view.cut(maps, layer) for layer, maps in spatial.content.items()}, guides)
@@ -196,20 +200,29 @@ def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
 
 def _prepare(loss, size, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    guides = losses.layer_guides(regions, picture.shape[:2], weights.style)
-    content = _content_by_windows(loss, size, params, picture, weights._replace(style={}))
-    summarise = functools.partial(_summarise, loss, size)
-    style = losses.blend(regions, lambda style: losses.measure(summarise, params, style, weights.style))
-    return Targets(Spatial(content, guides), style)
+    guides = losses.guides_of(regions, picture.shape[:2], weights)
+
+    def kept(window):
+        return loss.prepare(params, window, (), Weights(weights.content, {})).spatial.content
+
+    content = _by_windows(kept, size, params, picture, weights.content)
+    study = functools.partial(
+        losses.study, functools.partial(_maps, loss, size), functools.partial(_summarise, loss, size)
+    )
+    return losses.aim(Spatial(content, guides), losses.blend(regions, lambda style: study(params, style, weights)))
 
 
-def _content_by_windows(loss, size, params, picture, weights) -> dict[str, Array]:
-    """What the loss keeps of a content picture, window by window."""
-    windows = grid(params, picture.shape[:2], size, weights.content)
+def _maps(loss, size, params, picture, layers) -> dict[str, Array]:
+    return _by_windows(lambda window: loss.maps(params, window, layers), size, params, jnp.asarray(picture), layers)
+
+
+def _by_windows(find, size, params, picture, layers) -> dict[str, Array]:
+    """The maps that `find` makes of a picture, window by window."""
+    windows = grid(params, picture.shape[:2], size, layers)
 
     def one(line):
         view = View(line, windows.shape, picture.shape[:2])
-        found = loss.prepare(params, view.cut(picture, "image"), (), weights).spatial.content
+        found = find(view.cut(picture, "image"))
         return {layer: f[: windows.shape[0] // _stride(layer)] for layer, f in found.items()}  # a mesh adds rows below
 
     def place(whole, line):

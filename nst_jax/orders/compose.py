@@ -260,7 +260,7 @@ def _extras(order, picture, alpha, shape) -> tuple[images.Extras, list[str]]:
 
 def _small_regions(order, job) -> list[str]:
     """Which regions are smaller than a position of the deepest layer: little of their style will be seen."""
-    deepest, notes = max(map(vgg19.stride, job.recipe.style), default=1), []
+    deepest, notes = max(map(vgg19.stride, (*job.recipe.style, *job.recipe.neighbours)), default=1), []
     meant = [weight == 0 for weight in order.blend.mask_weights or [1.0] * len(job.regions)]
     for i, region in enumerate(job.regions):
         if (

@@ -36,8 +36,11 @@ def recipe_of(order: Order) -> Recipe:
         recipe = recipe._replace(content=_layers(changes.content_layers, recipe.content))
     if changes.style_layers:
         recipe = recipe._replace(style=_layers(changes.style_layers, recipe.style))
+    if changes.neighbour_layers:
+        recipe = recipe._replace(neighbours=_layers(changes.neighbour_layers, recipe.neighbours))
     weights = recipe.with_turn(turn_of(order)).weights((512, 512))
-    if not any((*weights.content.values(), *weights.style.values(), weights.variation)):
+    of_layers = (*weights.content.values(), *weights.style.values(), *weights.neighbours.values())
+    if not any((*of_layers, weights.variation)):
         raise Refused("weights must not all be zero, got nothing to paint after: raise one of them")
     return _with_optimizer(_with_schedule(recipe, order), changes)
 
@@ -89,7 +92,8 @@ def describe(recipe: Recipe, weights: Weights) -> dict[str, Any]:
     words = ("content_distance", "style_distance", "variation_kind", "pool", "padding", "start", "optimizer", "family")
     found = {word: getattr(recipe, word) for word in words}
     found["start"] = found["start"] if names.is_start(found["start"]) else "a picture"
-    found |= {"content": dict(weights.content), "style": dict(weights.style), "variation": weights.variation}
+    found |= {"content": dict(weights.content), "style": dict(weights.style)}
+    found |= {"neighbours": dict(weights.neighbours), "variation": weights.variation}
     return found | {"settings": dict(recipe.settings), "keep": list(recipe.keep)}
 
 

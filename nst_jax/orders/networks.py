@@ -74,7 +74,8 @@ def _stand_ins(params, recipe) -> str:
     """What a small network does in place of what the recipe asks for, in words; nothing where it has it all."""
     if not vgg19.taps(params):
         return ""
-    asked = dict.fromkeys((*recipe.content, *recipe.style))
-    found = [f"{near} stands in for {layer}" for layer in asked if (near := vgg19.nearest(params, layer)) != layer]
+    found = [
+        f"{near} stands in for {layer}" for layer in recipe.layers if (near := vgg19.nearest(params, layer)) != layer
+    ]
     found += [f"it was trained with max pooling, not {recipe.pool}"] if recipe.pool != "max" else []
     return "; ".join(found)

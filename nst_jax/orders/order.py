@@ -37,6 +37,7 @@ class Changes(NamedTuple):
     tv_weight: float | None = None
     content_layers: Mapping[str, float | None] | None = None
     style_layers: Mapping[str, float | None] | None = None
+    neighbour_layers: Mapping[str, float | None] | None = None
     pool: str | None = None
     padding: str | None = None
     content_distance: str | None = None

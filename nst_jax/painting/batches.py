@@ -18,7 +18,7 @@ from nst_jax.painting.runs import Frame, Run
 from nst_jax.painting.scenes import Scene
 from nst_jax.recipes import Turn, Weights
 
-MOMENTS = 128  # styles' moments that are kept for the next chunk: 2.4 MB each with the real network
+STUDIES = 128  # styles that are kept, measured, for the next chunk: 2.4 MB of moments each with the real network
 
 
 class Arguments(NamedTuple):
@@ -43,9 +43,9 @@ def axes_of(jobs: Sequence[Job]) -> Arguments:
         return 0 if any(other != first for other in others) else None
 
     weights = [job.weights(job.shape, vgg19.WIDTHS) for job in jobs]
-    each: list[Any] = [0 if any(w[i] != weights[0][i] for w in weights) else None for i in range(3)]
+    each: list[Any] = [0 if any(w[i] != weights[0][i] for w in weights) else None for i in range(len(weights[0]))]
     spatial = Spatial(axis(lambda job: id(job.content)), axis(_guides))
-    return Arguments(None, Targets(spatial, axis(_styles)), Weights(*each))
+    return Arguments(None, Targets(spatial, axis(_styles), axis(_styles)), Weights(*each))
 
 
 def _guides(job):
@@ -96,17 +96,17 @@ class Known:
         self.first: dict = {}  # a picture, or what is measured of it: the number of the job that has it first
         self.pictures = functools.lru_cache(8)(self._pictures)
         self.spatial = functools.lru_cache(8)(self._spatial)
-        self.moments = functools.lru_cache(MOMENTS)(self._moments)
+        self.study = functools.lru_cache(STUDIES)(self._study)
 
     def scene(self, stage: Stage, number: int) -> Scene:
         """What a stage of a job measures."""
         job = self.jobs[number]
         over = self.first.setdefault(("over", id(job.content), _guides(job)), number)
 
-        def moments(i, j, style):
-            return self.moments(stage, *self.first.setdefault(("style", _style(style)), (number, i, j)))
+        def study(i, j, style):
+            return self.study(stage, *self.first.setdefault(("style", _style(style)), (number, i, j)))
 
-        styles = (tuple(moments(i, j, s) for j, s in enumerate(r.styles)) for i, r in enumerate(job.regions))
+        styles = (tuple(study(i, j, s) for j, s in enumerate(r.styles)) for i, r in enumerate(job.regions))
         return Scene(self.spatial(stage, over), tuple(styles))
 
     def at(self, stage: Stage, number: int):
@@ -124,8 +124,8 @@ class Known:
 
     def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None) -> Arguments:
         """What a step of one job takes after its state."""
-        style = scenes.blend(scene.styles, self.jobs[number], turn)
-        return Arguments(self.networks.ready(stage), Targets(scene.spatial, style), self.weights(stage, number, turn))
+        targets = losses.aim(scene.spatial, scenes.blend(scene.styles, self.jobs[number], turn))
+        return Arguments(self.networks.ready(stage), targets, self.weights(stage, number, turn))
 
     def loss(self, stage: Stage) -> losses.Loss:
         """The loss of each step."""
@@ -137,13 +137,13 @@ class Known:
     def _spatial(self, stage, number):
         content, regions = self.at(stage, number)
         weights = self.weights(stage, number)
-        args = self.network(stage), content, (), weights._replace(style={})
+        args = self.network(stage), content, (), Weights(weights.content, {})
         spatial = scenes.measure_jitted(self.loss(stage), *args).spatial
-        return spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
+        return spatial._replace(guides=losses.guides_of(regions, content.shape[:2], weights))
 
-    def _moments(self, stage, number, i, j):
+    def _study(self, stage, number, i, j):
         style = self.at(stage, number)[1][i].styles[j]._replace(weight=1.0)
-        return scenes.moments(self.loss(stage).summarise, self.network(stage), style, self.weights(stage, number).style)
+        return scenes.study_jitted(self.loss(stage), self.network(stage), style, self.weights(stage, number))
 
 
 class Many(NamedTuple):

@@ -146,7 +146,7 @@ class Networks:
 
     def _make_ready(self, name):
         recipe = self._job.recipe
-        return vgg19.ready(self.plain(Stage(self._job.shape, 0, name)), [*recipe.content, *recipe.style])
+        return vgg19.ready(self.plain(Stage(self._job.shape, 0, name)), recipe.layers)
 
 
 def _plan(params, job, stage, machine) -> Plan:
@@ -162,16 +162,16 @@ def load_at(params, job: Job, shape: tuple[int, int]) -> Load:
     """What a step of a job works on at a stage's shape."""
     widths, convs = vgg19.shape_of(params)
     weights = job.recipe.weights(shape, widths=widths)
-    content, style = (
-        tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in (weights.content, weights.style)
-    )
+    kinds = weights.content, weights.style, weights.neighbours
+    content, style, near = (tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in kinds)
     image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     state = jax.eval_shape(solver(job.recipe, loss(job.recipe)).init, image)
     styles = [np.shape(style.image) for region in job.regions for style in region.styles]
     floats = 2 * image.size + math.prod(np.shape(job.content)) + sum(map(math.prod, styles))  # a frame, the content
     held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
-    return Load(shape, params, content, style, guided, held, job.recipe.style_distance == "wasserstein")
+    rooted = bool(style) and job.recipe.style_distance == "wasserstein"
+    return Load(shape, params, content, style, guided, held, rooted, near)
 
 
 # Pictures
@@ -183,11 +183,22 @@ def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, 
 
     def resized(style):
         known = np.asarray(style.image)
-        size = images.shape_for(known.shape, style_edge(job.recipe, style, scale), edge=job.recipe.edge)
+        size = _style_shape(known.shape, style_edge(job.recipe, style, scale), job.recipe.edge)
         return style._replace(image=images.resize(known, size), guide=_guide_at(style.guide, size), scale=1.0)
 
     regions = tuple(Region(tuple(map(resized, r.styles)), _guide_at(r.guide, shape)) for r in job.regions)
     return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+
+
+def _style_shape(known, length, edge):
+    """A painting's shape for this edge; a long and narrow one keeps what the network needs of the other."""
+    if (
+        edge == "long"
+        and min(known[:2]) * length < images.SMALLEST * max(known[:2])
+        and min(known[:2]) >= images.SMALLEST
+    ):
+        length, edge = images.SMALLEST, "short"
+    return images.shape_for(known, length, edge=edge)
 
 
 def style_edge(recipe: Recipe, style: Style, content: int) -> int:

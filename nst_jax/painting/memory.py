@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 
 from nst_jax.network import convolutions, vgg19
-from nst_jax.objective import tiles
+from nst_jax.objective import neighbours, tiles
 from nst_jax.objective.losses import Loss
 
 SHARE = 0.75  # of a host's memory, which others use too
@@ -26,6 +26,7 @@ WINDOWS = (2048, 1536, 1024, 768, 512, 384)
 BESIDES, LEAST, REGIONAL = 0.4, 5.0, 1.5
 ROOTED = 2.3, 5.75, 2.9  # the same where a distance takes roots of moments, for which XLA waits with all else
 IMAGES = 2.2  # image-sized buffers that windows need besides: the gradient, and what is added to it
+NEAREST = 2.1, 1.0  # maps of neighbours' layers, once for each region: features of length one; whole, in windows
 MATRICES = 20  # of a layer's channels, and kernels turned round, at most at once
 # Multiplications of one convolution in a run from which Winograd's ways pay: at 128 px they save a sixth of a step and
 # take four seconds more to compile, which eighty steps repay; and programs are kept for the next runs
@@ -68,6 +69,12 @@ class Load(NamedTuple):
     guided: int = 0  # regions with guides
     held: int = 0  # bytes: states, and pictures kept beside them
     rooted: bool = True  # whether the style distance takes roots of moments
+    neighbours: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer that is measured."""
+        return (*self.content, *self.style, *self.neighbours)
 
 
 def apply(plan: Plan, loss: Loss) -> Loss:
@@ -131,7 +138,7 @@ def smaller(plan: Plan, load: Load) -> Plan:
 def candidates(load: Load) -> Iterator[Plan]:
     """Every plan that a picture allows."""
     yield from (Plan(again) for again in (0, *AGAIN))
-    smallest = tiles.smallest_window((*load.content, *load.style), convs=vgg19.shape_of(load.params)[1])
+    smallest = tiles.smallest_window(load.layers, convs=vgg19.shape_of(load.params)[1])
     for size in sorted({*WINDOWS, smallest}):
         if smallest <= size < max(load.shape):
             yield Plan(window=size)
@@ -151,7 +158,7 @@ def cost(plan: Plan, load: Load) -> float:
 
 def _windows(plan, load) -> int:
     """Pixels of all windows together."""
-    found = tiles.grid(load.params, load.shape, plan.window, (*load.content, *load.style))
+    found = tiles.grid(load.params, load.shape, plan.window, load.layers)
     return math.prod(found.shape) * len(found.rows) * len(found.columns)
 
 
@@ -160,7 +167,7 @@ def peak(plan: Plan, load: Load) -> int:
     network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params)) + vgg19.bytes_made(load.params)
     pixels = math.prod(load.shape)
     kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
-    guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in load.style)
+    guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in {*load.style, *load.neighbours})
     process = PROCESS if jax.default_backend() == "cpu" else 0
     once = process + network + load.held + 4 * pixels * (kept + guides)
     return int(once + step(plan, load))
@@ -170,11 +177,14 @@ def step(plan: Plan, load: Load) -> float:
     """Bytes of the buffers of one step of one picture."""
     widths, _ = vgg19.shape_of(load.params)
     pixels = math.prod(load.shape)
-    of = tiles.grid(load.params, load.shape, plan.window, (*load.content, *load.style)).shape if plan.window else None
+    of = tiles.grid(load.params, load.shape, plan.window, load.layers).shape if plan.window else None
     moments = MATRICES * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
     besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
     regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
-    each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional
+    sought = NEAREST[bool(of)] * max(1, load.guided) * sum(_floats(layer, load) for layer in load.neighbours)
+    known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * sum(widths[_block(k) - 1] for k in load.neighbours))
+    moments += known if load.neighbours else 0
+    each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     return 4 * (moments + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
 
 
@@ -182,7 +192,7 @@ def _kept(again: int, load: Load) -> float:
     """Floats to a pixel of the maps that a gradient needs, to the deepest layer."""
     _, convs = vgg19.shape_of(load.params)
     names = vgg19.layers_of(convs)
-    asked = {vgg19.canonical(layer, convs=convs) for layer in (*load.content, *load.style)}
+    asked = {vgg19.canonical(layer, convs=convs) for layer in load.layers}
     deepest = max((names.index(layer) for layer in asked), default=0)
     used = [name for name in names[: deepest + 1] if name.startswith("relu")]
     return sum(_floats(name, load) for name in used if _block(name) > again or name in asked)

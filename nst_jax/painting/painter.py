@@ -118,7 +118,7 @@ class One(NamedTuple):
 
     def arguments(self, stage: Stage, scene: Scene, turn: Turn | None) -> tuple:
         """(params, targets, weights)"""
-        targets = losses.Targets(scene.spatial, scenes.blend(scene.styles, self.job, turn))
+        targets = losses.aim(scene.spatial, scenes.blend(scene.styles, self.job, turn))
         return self.networks.ready(stage), targets, self.weights(stage, turn)
 
     def compile(self, stage: Stage) -> None:
@@ -145,13 +145,13 @@ def compile_beside(one: One, stage: Stage) -> None:
     loss, solver, weights, params = one.loss(stage), one.solver(stage), one.weights(stage), one.network(stage)
     scene = scenes.measure_jitted.lower(loss, params, *jobs.pictures_at(one.job, stage.shape), weights)
     styles = jax.eval_shape(lambda styles: scenes.blend(styles, one.job, None), scene.out_info.styles)
-    targets = losses.Targets(scene.out_info.spatial, styles)
+    targets = losses.aim(scene.out_info.spatial, styles)
     image = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32)
     state = jax.eval_shape(solver.init, image)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         step = transfer.consume.lower(solver.step, state, 1, one.networks.ready(stage), targets, weights)
         begun = [pool.submit(step.compile), pool.submit(scene.compile)]
-        summary = scenes.summarise.lower(loss.summarise, params, image, targets.spatial, weights)
+        summary = scenes.summarise.lower(loss.summarise, params, image, targets, weights)
         others = summary, scenes.weigh.lower(loss.terms, summary.out_info, scenes.flat(targets), weights)
         for compiled in (*begun, *[pool.submit(lowered.compile) for lowered in others]):
             compiled.result()

@@ -4,42 +4,41 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nst_jax.objective import losses
 from nst_jax.painting import programs, transfer
 from nst_jax.painting.job import Job
-from nst_jax.recipes import Turn
+from nst_jax.recipes import Turn, Weights
 
 
 class Scene(NamedTuple):
-    """What a stage measures: the content's targets, and the moments of each region's styles, unmixed."""
+    """What a stage measures: the content's targets, and what is kept of each region's styles, unmixed."""
 
     spatial: Any
-    styles: tuple[tuple[dict, ...], ...]
+    styles: tuple[tuple[losses.Study, ...], ...]
 
 
 def measure(loss, params, content, regions, weights) -> Scene:
-    """The targets of a content picture, and each style's moments by themselves."""
-    spatial = loss.prepare(params, content, (), weights._replace(style={})).spatial
-    spatial = spatial._replace(guides=losses.layer_guides(regions, content.shape[:2], weights.style))
+    """The targets of a content picture, and each style by itself."""
+    spatial = loss.prepare(params, content, (), Weights(weights.content, {})).spatial
+    spatial = spatial._replace(guides=losses.guides_of(regions, content.shape[:2], weights))
+    return Scene(spatial, tuple(tuple(study(loss, params, style, weights) for style in r.styles) for r in regions))
 
-    def moments(style):
-        return losses.measure(loss.summarise, params, style, weights.style)
 
-    return Scene(spatial, tuple(tuple(map(moments, region.styles)) for region in regions))
+def study(loss, params, style, weights) -> losses.Study:
+    """What is kept of one style."""
+    return losses.study(loss.maps, loss.summarise, params, style, weights)
 
 
 measure_jitted = programs.Program(measure, static_argnums=0)
-moments = jax.jit(losses.measure, static_argnums=0)
+study_jitted = jax.jit(study, static_argnums=0)
 
 
 @jax.jit
-def mix_regions(styles, shares):
-    """The moments that each region is painted after: {layer: [r, …]}."""
-    each = [losses.mix(moments, of) for moments, of in zip(styles, shares, strict=True)]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
+def mix_regions(styles, shares) -> losses.Study:
+    """What the regions are painted after: {layer: [r, …]}."""
+    return losses.join([losses.mix(each, of) for each, of in zip(styles, shares, strict=True)])
 
 
 def shares(job: Job, turn: Turn | None) -> list[list[float]]:
@@ -64,7 +63,7 @@ def blend(styles, job: Job, turn: Turn | None):
 
 def terms(loss, image, params, targets, weights) -> dict[str, jax.Array]:
     """{"content/relu4_2": scalar, …} of a picture, by a program for its size and one for all sizes."""
-    return weigh(loss.terms, summarise(loss.summarise, params, image, targets.spatial, weights), flat(targets), weights)
+    return weigh(loss.terms, summarise(loss.summarise, params, image, targets, weights), flat(targets), weights)
 
 
 # Two functions alike, for their names: programs are called by these in logs
@@ -83,8 +82,8 @@ weigh = programs.Program(_weigh, static_argnums=0)
 
 
 def flat(targets):
-    """Targets without what lies over the picture, of which a summary is all that counts."""
-    return targets._replace(spatial=targets.spatial._replace(content={}))
+    """Targets without what a summary is all that counts of."""
+    return targets._replace(spatial=targets.spatial._replace(content={}), neighbours={})
 
 
 def state_of(solver: transfer.Solver, shape, leaves):

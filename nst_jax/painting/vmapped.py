@@ -114,6 +114,7 @@ ALIKE: dict[str, Callable[[Job], Any]] = {
     "schedule": lambda job: ", ".join(f"{size.edge}: {size.steps}" for _, size in one_job.sizes(job)),
     "set of content layers": lambda job: list(job.recipe.content),
     "set of style layers": lambda job: list(job.recipe.style),
+    "set of neighbours' layers": lambda job: list(job.recipe.neighbours),
     "loss": lambda job: " ".join(str(getattr(job.recipe, word)) for word in WORDS),
     "optimizer": lambda job: " ".join(map(str, (job.recipe.optimizer, dict(job.recipe.settings), *job.recipe.keep))),
     "number of regions": lambda job: len(job.regions),

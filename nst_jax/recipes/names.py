@@ -16,8 +16,8 @@ from nst_jax.ground import choices
 
 POOLS = ("max", "average", "scaled-average", "l2")
 PADDINGS = ("zeros", "replicate")
-CONTENT_DISTANCES = ("squared", "scaled")
-STYLE_DISTANCES = ("gram", "scaled-gram", "covariance", "statistics", "wasserstein")
+CONTENT_DISTANCES = ("squared", "relative", "scaled")
+STYLE_DISTANCES = ("gram", "relative-gram", "scaled-gram", "covariance", "statistics", "wasserstein")
 VARIATIONS = ("squares", "sum-squares", "absolutes", "power", "nine-point")
 WRAPPERS = ("clamped", "best", "averaged")
 ADAMS = ("adam", "keras-adam")

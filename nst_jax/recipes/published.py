@@ -354,4 +354,23 @@ OURS = CROWSON._replace(
     differs="crowson-2023 on the Caffe network, its content weight 0.4 times, its rate twice, its steps a sixth.",
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [OURS, *_ALL]}
+MATCHING = Recipe(
+    name="matching",
+    source="ours, chosen by looking: each position after the painting's nearest feature",
+    content={"relu4_2": 3.5},
+    content_distance="relative",
+    style=each(FIRSTS[:2], 3.0) | each(FIRSTS[2:], 0.6),
+    style_distance="relative-gram",
+    neighbours=each(FIRSTS[:4], 3.3),
+    variation=10.0,
+    schedule=rising(60, 60, smallest=64, ratio=2),
+    size=512,
+    padding="replicate",
+    optimizer="adam",
+    settings={"learning_rate": 0.02, "b1": 0.9, "b2": 0.99},
+    keep=("clamped", "averaged:0.9"),
+    differs="After Kolkin et al. 2022, Neural Neighbor Style Transfer: its last phase all through, with all positions,"
+    " a content term, Gram matrices and smoothness, on pixels.",
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [OURS, MATCHING, *_ALL]}

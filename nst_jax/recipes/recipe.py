@@ -1,6 +1,7 @@
 """Weights and recipes: plain data, without jax or numpy, so that listing them costs nothing; `published` has the named.
 
-All losses are stated alike: contents as c · mean((F − P)²), styles as s · mean((Ĝ − Â)²), Ĝ = FFᵀ/N, on RGB in [0, 1].
+All losses are stated alike: contents as c · mean((F − P)²), styles as s · mean((Ĝ − Â)²), Ĝ = FFᵀ/N, on RGB in [0, 1];
+neighbours as n · mean(1 − cosine of each position's feature and the painting's nearest).
 """
 
 import itertools
@@ -20,6 +21,12 @@ class Weights(NamedTuple):
     content: Mapping[str, Any]
     style: Mapping[str, Any]
     variation: Any = 0.0
+    neighbours: Mapping[str, Any] = {}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer that is measured."""
+        return tuple(dict.fromkeys((*self.content, *self.style, *self.neighbours)))
 
 
 class Map(NamedTuple):
@@ -107,6 +114,7 @@ class Recipe(NamedTuple):
     size: int | tuple[int, int] | None  # of `edge`; (h, w) exactly; None: the content's own
     content_distance: str = "squared"
     style_distance: str = "gram"
+    neighbours: Mapping[str, Weight] = {}  # layers whose every position is to be like the nearest of the painting's
     variation: Weight = 0.0
     variation_kind: str = "squares"
     edge: str = "long"
@@ -121,6 +129,11 @@ class Recipe(NamedTuple):
     store: int = 0  # the source stores a picture every so many steps
     differs: str = ""
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer that is measured."""
+        return Weights(self.content, self.style, 0.0, self.neighbours).layers
+
     def weights(self, shape: tuple[int, ...], *, widths: tuple[int, ...] = WIDTHS) -> Weights:
         """The loss weights of a picture of this shape, (h, w) or (h, w, 3)."""
         h, w = shape[:2]
@@ -133,15 +146,18 @@ class Recipe(NamedTuple):
             number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
             return float(number)
 
-        content, style = ({k: at(k, v) for k, v in each.items()} for each in (self.content, self.style))
-        return Weights(content, style, at("relu1_1", self.variation))
+        kinds = self.content, self.style, self.neighbours
+        content, style, neighbours = ({k: at(k, v) for k, v in each.items()} for each in kinds)
+        return Weights(content, style, at("relu1_1", self.variation), neighbours)
 
     def times(self, *, content: float = 1.0, style: float = 1.0) -> "Recipe":
-        """This recipe with its content and style weights multiplied."""
-        return self._replace(
-            content={k: _times(v, content) for k, v in self.content.items()},
-            style={k: _times(v, style) for k, v in self.style.items()},
-        )
+        """This recipe with its content and style weights multiplied; neighbours are style."""
+
+        def each(weights, factor):
+            return {k: _times(v, factor) for k, v in weights.items()}
+
+        neighbours = each(self.neighbours, style)
+        return self._replace(content=each(self.content, content), style=each(self.style, style), neighbours=neighbours)
 
     def strength(self, amount: float) -> "Recipe":
         """One knob: 0 the photograph, 0.5 this recipe, 1 pure style; between, content and style change by squares."""
@@ -174,8 +190,10 @@ class Recipe(NamedTuple):
 
 POWERS = {
     "squared": 2,
+    "relative": 0,
     "scaled": 1,
     "gram": 4,
+    "relative-gram": 0,
     "scaled-gram": 2,
     "covariance": 4,
     "statistics": 2,

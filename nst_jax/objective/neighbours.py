@@ -1,0 +1,111 @@
+"""How much each position of a picture resembles the feature of a painting that is nearest to it.
+
+Statistics say which features a picture has, not where; a nearest feature is a stroke of the painting, whole. It is
+found anew in each step, among ROWS features of each layer, so that a position costs the same whatever the painting's
+size; what is summed over a picture's positions is a Likeness, which adds as `Moments` do.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+ROWS = 1024  # features of a painting at a layer: four times as many give the same picture, and take four times as long
+EDGE = 2  # positions along a painting's border that are left out, where there are enough
+BLOCK = 1024  # positions that are compared with all of them at once
+
+
+class Painting(NamedTuple):
+    """Features at a layer of what each region is painted after: their mean [r, c], and some of them [r, m, c]."""
+
+    mean: Array
+    rows: Array
+
+
+class Likeness(NamedTuple):
+    """Sums over the positions of each region: how many [r], and the cosine of each with its nearest feature [r]."""
+
+    count: Array
+    cosine: Array
+
+
+def study(f, guide=None) -> Painting:
+    """What is kept of a painting's map, of one region: the same number of features, repeated where it has fewer.
+
+    They are drawn at random, always alike, from where its guide is above a half: [h, w, c], [h, w] -> Painting.
+    """
+    flat = _at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
+    weight = (jnp.ones(f.shape[:2]) if guide is None else guide).reshape(-1).astype(flat.dtype)
+    inside = (weight > 0.5) & _off_the_edge(f.shape[:2]).reshape(-1)
+    order = jax.random.uniform(jax.random.key(0), weight.shape)
+    _, drawn = lax.top_k(order + inside, min(len(flat), ROWS))  # those inside come first
+    known = jnp.clip(inside.sum(), 1, len(drawn))
+    rows = flat[drawn[jnp.arange(ROWS) % known]]
+    mean = (weight @ flat) / jnp.maximum(weight.sum(), 1e-6)
+    return Painting(mean[None], rows[None])
+
+
+def _off_the_edge(shape):
+    """Where a map doesn't see where the painting ends, which would be painted as a frame: [h, w] of truths."""
+    rim = EDGE if min(shape) > 4 * EDGE else 0
+    along = [(jnp.arange(n) >= rim) & (jnp.arange(n) < n - rim) for n in shape]
+    return along[0][:, None] & along[1][None]
+
+
+def mix(paintings, shares) -> Painting:
+    """One painting of several: of each as many features as its share, which are values."""
+    shares = jnp.stack([jnp.asarray(share, jnp.float32) for share in shares])
+    ends = jnp.cumsum(shares / shares.sum())
+    of = jnp.searchsorted(ends, (jnp.arange(ROWS) + 0.5) / ROWS).clip(0, len(paintings) - 1)  # whose each row is
+    means, rows = (jnp.stack(each) for each in zip(*paintings, strict=True))  # [k, 1, c], [k, 1, m, c]
+    mean = jnp.tensordot(shares / shares.sum(), means, 1)
+    return Painting(mean, jnp.take_along_axis(rows, of[None, None, :, None], 0)[0])
+
+
+def likeness(f, painting: Painting, guide=None) -> Likeness:
+    """Sums of one and of the cosine to the nearest feature, weighted by each region's guide: [h, w, c] -> Likeness."""
+    f = _at_least_float32(f)
+    each = jnp.stack([_cosines(f, mean, rows) for mean, rows in zip(*painting, strict=True)])  # [r, h, w]
+    weight = jnp.ones_like(each) if guide is None else guide
+    return Likeness(weight.sum((1, 2)), (weight * each).sum((1, 2)))
+
+
+def unlike(found: Likeness, area) -> Array:
+    """One less the mean cosine, of each region by its share of so many positions: [r]."""
+    return (found.count - found.cosine) / area
+
+
+def _cosines(f, mean, rows):
+    """Of each position to its nearest row, the painting's mean taken off both: [h, w, c], [c], [m, c] -> [h, w]."""
+    known, seen = _unit(rows - mean[None]), _unit(f - mean[None, None])
+    nearest = _nearest(lax.stop_gradient(seen), lax.stop_gradient(known))
+    return jnp.einsum("hwc,hwc->hw", seen, known[nearest], precision=lax.Precision.HIGHEST)
+
+
+def _nearest(seen, known):
+    """Which row is nearest, the first of equals, some columns at a time: [h, w, c], [m, c] -> [h, w].
+
+    Columns, because a mesh cuts a map along its rows.
+    """
+    h, w, c = seen.shape
+    size = min(w, max(1, BLOCK // h))
+    columns = jnp.pad(jnp.moveaxis(seen, 1, 0), ((0, -w % size), (0, 0), (0, 0))).reshape(-1, size, h, c)
+    found = lax.map(lambda block: _first_of_largest(block @ known.T), columns)  # [w / size, size, h]
+    return jnp.moveaxis(found.reshape(-1, h)[:w], 1, 0)
+
+
+def _first_of_largest(x):
+    """`argmax` over the last axis by two plain reductions, which a CPU takes four times as fast."""
+    at = lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
+    return jnp.where(x == x.max(-1, keepdims=True), at, x.shape[-1] - 1).min(-1)
+
+
+def _unit(x):
+    """Vectors of length one along the last axis; one of zeros stays, and has no slope there."""
+    square = jnp.square(x).sum(-1, keepdims=True)
+    return x * lax.rsqrt(jnp.maximum(square, 1e-12))
+
+
+def _at_least_float32(x):
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
