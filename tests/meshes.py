@@ -22,12 +22,13 @@ from conftest import drawn, network
 from nst_jax import recipes
 from nst_jax.cli import launch
 from nst_jax.network import vgg19
-from nst_jax.objective import losses, sharded, tiles
+from nst_jax.objective import losses, neighbours, sharded, tiles
 from nst_jax.painting import devices, memory, painter, transfer
 from nst_jax.painting.job import Job
 
 HEIGHTS = 128, 117  # eight shares of rows that pooling halves, and none
 WIDTH, CHANNELS = 48, 8
+neighbours.ROWS = 64  # few: a block of their cosines is to be smaller than a device's rows of a map
 
 
 def main():
@@ -70,7 +71,7 @@ def make_solver(loss, *, optimizer="adam"):
 def several(weights):
     """(eight sets of weights in one, which of them has an axis)"""
     style = {layer: w * jnp.arange(1.0, 9.0) for layer, w in weights.style.items()}
-    axes = weights._replace(content=None, style=dict.fromkeys(weights.style, 0), variation=None)
+    axes = weights._replace(content=None, style=dict.fromkeys(weights.style, 0), variation=None, neighbours=None)
     return weights._replace(style=style), axes
 
 
@@ -213,7 +214,8 @@ def by_themselves(height):
     spatial = prepare(loss, (params, content, (), weights))
     style = prepare(loss, (params, jnp.zeros((1, 1, 3)), regions, weights._replace(content={})))
     assert spatial.style == style.spatial.content == {}
-    apart = losses.Targets(spatial.spatial, losses.mix([style.style], [1.0]))
+    kept = losses.Study(style.style, style.neighbours)
+    apart = losses.aim(spatial.spatial, losses.mix([kept], [1.0]))
     assert jax.tree.structure(apart) == jax.tree.structure(found)
     return {"relative": max(map(relative, jax.tree.leaves(apart), jax.tree.leaves(found)))}
 

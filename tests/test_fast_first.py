@@ -40,8 +40,8 @@ def test_a_preview_is_painted_by_the_fast_network_and_says_so(here, command):
 
 
 def test_a_preview_takes_no_roots_of_matrices_and_weighs_what_it_takes_alike(here, command):
-    paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "2", *QUICK[:4])
-    assert command(*paint, "--style-weight", "0.7")[0] == 0
+    paint = ("stylize", "town.png", "night.png", "-o", "a.png", "--preview", "--size", "48", "--steps", "2")
+    assert command(*paint, *QUICK[:4], "--recipe", "nst-jax", "--style-weight", "0.7")[0] == 0
     known = record.parse(metadata.read("a.png"))
     assert (known.settings["style_distance"], known.order["preview"]) == ("scaled-gram", "yes")
     share = known.settings["style"]["relu1_1"] / recipes.get("nst-jax").weights((36, 48)).style["relu1_1"]

@@ -123,6 +123,7 @@ def test_every_field_is_written_as_it_is_read():
         "ladder": "32:5,48",
         "content-layers": "relu4_2,relu5_2:0.5",
         "style-layers": "relu1_1:1.0",
+        "neighbour-layers": "relu1_1:1.0",
         "init": "noise",
         "keep": "none",
         "colour": "content-luminance",

@@ -31,6 +31,7 @@ VALUES = {
     "tv-weight": [0.0, 1e6],
     "content-layers": [{"relu4_2": None}, {"relu4_2": 1.0, "conv5_2": 0.1, "pool3": None}],
     "style-layers": [{"relu1_1": 1e-9, "relu2_1": None}],
+    "neighbour-layers": [{"relu3_1": 0.5, "relu4_1": None}],
     "init": ["content", "noise:0.25", "mix:0.6:0.1"],
     "keep": [(), ("clamped",), ("clamped", "best", "averaged:0.99")],
     "learning-rate": [1e-9, 0.1],

@@ -35,7 +35,7 @@ def recipe_of(order: Order) -> Recipe:
     if changes.content_layers:
         recipe = recipe._replace(content=_layers(changes.content_layers, recipe.content))
     if changes.style_layers:
-        recipe = recipe._replace(style=_layers(changes.style_layers, recipe.style))
+        recipe = recipe._replace(style=_layers(changes.style_layers, recipe.style), neighbours={})
     if changes.neighbour_layers:
         recipe = recipe._replace(neighbours=_layers(changes.neighbour_layers, recipe.neighbours))
     weights = recipe.with_turn(turn_of(order)).weights((512, 512))

@@ -85,7 +85,7 @@ FIELDS: tuple[Field, ...] = (
     Field("content-layers", "recipe", values.layers,
           "which layers, perhaps with weights: relu4_2, or relu4_2:1,relu5_2:0.5", "LAYER[:W],…",
           values.write_layers, RECIPE),
-    Field("style-layers", "recipe", values.layers, "the same of style; without a weight: the recipe's for it",
+    Field("style-layers", "recipe", values.layers, "the same of style, in the place of neighbours too",
           "LAYER[:W],…",
           values.write_layers, RECIPE),
     Field("neighbour-layers", "recipe", values.layers,

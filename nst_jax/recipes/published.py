@@ -357,9 +357,9 @@ OURS = CROWSON._replace(
 MATCHING = Recipe(
     name="matching",
     source="ours, chosen by looking: each position after the painting's nearest feature",
-    content={"relu4_2": 3.5},
+    content={"relu4_2": lambda at: 36 / at.pixels**0.25},  # coarse sizes say what stands where, fine ones paint
     content_distance="relative",
-    style=each(FIRSTS[:2], 3.0) | each(FIRSTS[2:], 0.6),
+    style=each(FIRSTS[:2], 3.0) | each(FIRSTS[2:], 1.2),
     style_distance="relative-gram",
     neighbours=each(FIRSTS[:4], 3.3),
     variation=10.0,
@@ -373,4 +373,4 @@ MATCHING = Recipe(
     " a content term, Gram matrices and smoothness, on pixels.",
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [OURS, MATCHING, *_ALL]}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [MATCHING, OURS, *_ALL]}

@@ -230,4 +230,4 @@ def everything() -> dict[str, Recipe]:
     return published.RECIPES
 
 
-DEFAULT = "nst-jax"
+DEFAULT = "matching"
