@@ -13,14 +13,13 @@ from nst_jax.pictures import images
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "scripts"))
 
-import compare  # noqa: E402
-import look  # noqa: E402
+import compare
+import look
 
 
 @pytest.fixture
 def small(narrow, monkeypatch):
     """A network that is quick to compile, in the place of the real one."""
-    wide = {**narrow, "input": narrow["input"]}
     monkeypatch.setattr(vgg19, "load", lambda path=None: narrow)
 
 

@@ -224,10 +224,10 @@ def test_nothing_turns_to_nan(narrow, town, night, kind):
 
 def test_neighbours_are_style_to_every_knob():
     recipe = recipes.get("matching")
-    plain = recipe.weights((512, 512)).neighbours
+    plain = recipe.weights((512, 512)).near
     assert plain.keys() == {"relu1_1", "relu2_1", "relu3_1", "relu4_1"}
-    stronger = recipe.strength(0.75).weights((512, 512)).neighbours
-    turned = recipe.with_turn(recipes.Turn(style=3.0)).weights((512, 512)).neighbours
+    stronger = recipe.strength(0.75).weights((512, 512)).near
+    turned = recipe.with_turn(recipes.Turn(style=3.0)).weights((512, 512)).near
     assert stronger == {k: pytest.approx(2.25 * v) for k, v in plain.items()}
     assert turned == {k: pytest.approx(3 * v) for k, v in plain.items()}
     assert "relu1_1" in recipe.layers

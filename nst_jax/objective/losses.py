@@ -185,7 +185,7 @@ def study(maps, summarise, params, style: Style, weights) -> Study:
     image, guide = jnp.asarray(style.image), None if style.guide is None else jnp.asarray(style.guide)
     guides = Guides() if guide is None else Guides(style={k: shrink_guide(guide[None], k) for k in weights.style})
     summary = summarise(params, image, Targets(Spatial({}, guides), {}), Weights({}, weights.style))
-    found = maps(params, image, weights.neighbours) if weights.neighbours else {}
+    found = maps(params, image, weights.near) if weights.near else {}
     inside = {layer: None if guide is None else shrink_guide(guide, layer) for layer in found}
     return Study(
         {layer: normalise(m) for layer, m in summary.style.items()},
@@ -195,7 +195,7 @@ def study(maps, summarise, params, style: Style, weights) -> Study:
 
 def guides_of(regions: Sequence[Region], shape: tuple[int, ...], weights) -> Guides:
     """How much each position of the styles' layers counts for each region, in a picture of this shape."""
-    return layer_guides(regions, shape, {**weights.style, **weights.neighbours})
+    return layer_guides(regions, shape, {**weights.style, **weights.near})
 
 
 def layer_guides(regions: Sequence[Region], shape: tuple[int, ...], layers) -> Guides:
@@ -216,7 +216,7 @@ def _summarise(network, variation, params, image, targets, weights) -> Summary:
         {layer: errors(maps[layer], spatial.content[layer], content.get(layer)) for layer in weights.content},
         {layer: moments(maps[layer], style.get(layer)) for layer in weights.style},
         (rough if over is None else rough * over[:, :, None]).sum((0, 1)),
-        {k: likeness(maps[k], targets.neighbours[k], style.get(k)) for k in weights.neighbours},
+        {k: likeness(maps[k], targets.neighbours[k], style.get(k)) for k in weights.near},
     )
 
 
@@ -237,6 +237,6 @@ def _terms(content, style, variation, summary, targets, weights) -> dict[str, Ar
     return (
         {f"content/{layer}": w * content(summary.content[layer]) for layer, w in weights.content.items()}
         | {f"style/{layer}": w * style_distance(layer) for layer, w in weights.style.items()}
-        | {f"style/{layer} neighbours": w * unlike(layer) for layer, w in weights.neighbours.items()}
+        | {f"style/{layer} neighbours": w * unlike(layer) for layer, w in weights.near.items()}
         | {"variation": weights.variation * variation.total(summary.variation)}
     )

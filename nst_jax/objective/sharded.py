@@ -58,7 +58,7 @@ def _summarise(loss, mesh, params, image, targets, weights) -> Summary:
         whole = targets._replace(spatial=Spatial(content, guides))
         return loss.summarise(params, rows.image(image), whole, weights)
     if known.style is None:  # rows below have neighbours too
-        guides = guides._replace(style=rows.guides(_everywhere(image, weights.neighbours)))
+        guides = guides._replace(style=rows.guides(_everywhere(image, weights.near)))
     padded = targets._replace(spatial=Spatial(content, guides._replace(variation=None)))
     summary = loss.summarise(rows.params(params), rows.image(image), padded, weights)
     low = Weights({}, {}, weights.variation)  # neighbours differ at the true border: of three channels, so anywhere

@@ -192,7 +192,7 @@ def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
 
     guides = Guides(
         {layer: flat(layer, content.get(layer)) for layer in weights.content},
-        {layer: regional(layer) for layer in (*weights.style, *weights.neighbours)},
+        {layer: regional(layer) for layer in (*weights.style, *weights.near)},
         flat("image", known.variation),
     )
     return Spatial({layer: view.cut(maps, layer) for layer, maps in spatial.content.items()}, guides)

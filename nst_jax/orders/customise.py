@@ -39,7 +39,7 @@ def recipe_of(order: Order) -> Recipe:
     if changes.neighbour_layers:
         recipe = recipe._replace(neighbours=_layers(changes.neighbour_layers, recipe.neighbours))
     weights = recipe.with_turn(turn_of(order)).weights((512, 512))
-    of_layers = (*weights.content.values(), *weights.style.values(), *weights.neighbours.values())
+    of_layers = (*weights.content.values(), *weights.style.values(), *weights.near.values())
     if not any((*of_layers, weights.variation)):
         raise Refused("weights must not all be zero, got nothing to paint after: raise one of them")
     return _with_optimizer(_with_schedule(recipe, order), changes)
@@ -93,7 +93,7 @@ def describe(recipe: Recipe, weights: Weights) -> dict[str, Any]:
     found = {word: getattr(recipe, word) for word in words}
     found["start"] = found["start"] if names.is_start(found["start"]) else "a picture"
     found |= {"content": dict(weights.content), "style": dict(weights.style)}
-    found |= {"neighbours": dict(weights.neighbours), "variation": weights.variation}
+    found |= {"neighbours": dict(weights.near), "variation": weights.variation}
     return found | {"settings": dict(recipe.settings), "keep": list(recipe.keep)}
 
 

@@ -162,7 +162,7 @@ def load_at(params, job: Job, shape: tuple[int, int]) -> Load:
     """What a step of a job works on at a stage's shape."""
     widths, convs = vgg19.shape_of(params)
     weights = job.recipe.weights(shape, widths=widths)
-    kinds = weights.content, weights.style, weights.neighbours
+    kinds = weights.content, weights.style, weights.near
     content, style, near = (tuple(vgg19.canonical(layer, convs=convs) for layer in each) for each in kinds)
     image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     state = jax.eval_shape(solver(job.recipe, loss(job.recipe)).init, image)

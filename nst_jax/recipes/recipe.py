@@ -21,12 +21,17 @@ class Weights(NamedTuple):
     content: Mapping[str, Any]
     style: Mapping[str, Any]
     variation: Any = 0.0
-    neighbours: Mapping[str, Any] = {}
+    neighbours: Mapping[str, Any] | None = None
+
+    @property
+    def near(self) -> Mapping[str, Any]:
+        """Weights of the layers whose neighbours are sought, if any."""
+        return self.neighbours or {}
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Every layer that is measured."""
-        return tuple(dict.fromkeys((*self.content, *self.style, *self.neighbours)))
+        return tuple(dict.fromkeys((*self.content, *self.style, *self.near)))
 
 
 class Map(NamedTuple):
@@ -148,7 +153,7 @@ class Recipe(NamedTuple):
 
         kinds = self.content, self.style, self.neighbours
         content, style, neighbours = ({k: at(k, v) for k, v in each.items()} for each in kinds)
-        return Weights(content, style, at("relu1_1", self.variation), neighbours)
+        return Weights(content, style, at("relu1_1", self.variation), neighbours or None)
 
     def times(self, *, content: float = 1.0, style: float = 1.0) -> "Recipe":
         """This recipe with its content and style weights multiplied; neighbours are style."""
