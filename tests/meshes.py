@@ -28,7 +28,6 @@ from nst_jax.painting.job import Job
 
 HEIGHTS = 128, 117  # eight shares of rows that pooling halves, and none
 WIDTH, CHANNELS = 48, 8
-neighbours.ROWS = 64  # few: a block of their cosines is to be smaller than a device's rows of a map
 
 
 def main():
@@ -38,6 +37,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     launch.arguments(parser)
     args = parser.parse_args()
+    neighbours.ROWS = 64  # few: a block of their cosines is to be smaller than a device's rows of a map
     return launch.run(args, {"eight": eight, "shared": shared, "heartbeat": heartbeat}[args.work])
 
 

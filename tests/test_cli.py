@@ -818,6 +818,7 @@ def test_recipes_are_listed(run):
     assert code == 0
     assert f"{recipes.DEFAULT} (default)" in out
     assert "\n  from  " in out
+    assert "\n  nearest    relu1_1 3.3, relu2_1" in out
     alone = run("recipes", RECIPE)[1]
     assert alone.startswith(RECIPE)
     assert alone in out

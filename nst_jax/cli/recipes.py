@@ -28,6 +28,8 @@ def describe(recipe: recipes.Recipe) -> str:
         f"optimizer  {', '.join([recipe.optimizer, *_settings(recipe.settings), *recipe.keep])}",
         f"picture    {_size(recipe)}, starting from {recipe.start}; steps: {ladder}",
     ]
+    if weights.near:
+        lines.insert(4, f"nearest    {_listed(weights.near)}")
     if weights.variation:
         lines.insert(4, f"variation  {recipe.variation_kind}: {weights.variation:g}")
     if recipe.differs:

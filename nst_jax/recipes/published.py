@@ -365,6 +365,7 @@ MATCHING = Recipe(
     variation=10.0,
     schedule=rising(60, 60, smallest=64, ratio=2),
     size=512,
+    style_size="down",
     padding="replicate",
     optimizer="adam",
     settings={"learning_rate": 0.02, "b1": 0.9, "b2": 0.99},
