@@ -51,7 +51,7 @@ def test_the_plan_is_said_and_nothing_done(here, command):
     assert (code, err) == (0, "content: scaled up from 64×43 to 3000×2000\n")
     lines = out.splitlines()
     assert lines[0].startswith("memory:   ")
-    assert [line for line in lines if line.startswith("3000×2000, 80 steps")]
+    assert [line for line in lines if line.startswith("3000×2000, 60 steps")]
     assert {path.name for path in here.iterdir()} == before
 
 
