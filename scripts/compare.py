@@ -23,8 +23,6 @@ from nst_jax.pictures import images, samples, sheets
 from nst_jax.recipes import published
 
 PAIRS = (("skyline", "flow"), ("landscape", "woodcut"), ("still_life", "mosaic"), ("skyline", "watercolour"))
-
-
 SLICES, QUANTILES = 128, 200
 COLUMNS = ("content", "Gram", "Wasserstein-2", "sliced", "roughness")
 

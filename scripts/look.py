@@ -10,6 +10,7 @@ python scripts/look.py matching nst-jax --minutes 2                             
 import argparse
 import pathlib
 import random
+import string
 
 import compare
 
@@ -18,8 +19,6 @@ from nst_jax.objective import losses
 from nst_jax.painting import budget
 from nst_jax.painting.job import Job
 from nst_jax.pictures import images, samples, sheets
-
-LETTERS = "ABCDEFGHIJ"
 
 
 def pair(text: str) -> tuple[str, ...]:
@@ -60,7 +59,9 @@ def main():
     for names in args.pairs:
         content, style = (picture(name, args.size) for name in names)
         rows.append([content, style])
-        for letter, (name, recipe) in zip(LETTERS, shuffle.sample(args.recipes, len(args.recipes)), strict=False):
+        for letter, (name, recipe) in zip(
+            string.ascii_uppercase, shuffle.sample(args.recipes, len(args.recipes)), strict=False
+        ):
             one = recipe._replace(edge="long")
             if args.minutes:
                 one = fitted(params, one, content, style, 60 * args.minutes)
@@ -72,7 +73,7 @@ def main():
             rows[-1].append(made)
             images.save(args.output / f"{called.replace(' × ', '-')}-{letter}.png", made)
             (args.output / "key.md").write_text("\n".join(key) + "\n")
-        columns = ["content", "style", *LETTERS[: len(args.recipes)]]
+        columns = ["content", "style", *string.ascii_uppercase[: len(args.recipes)]]
         images.save(args.output / "sheet.jpg", sheets.contact_sheet(rows, columns=columns, cell=args.size))
 
 

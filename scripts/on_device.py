@@ -7,7 +7,7 @@ doctor    what `nst-jax doctor` finds
 step      a step of Adam with Gram matrices, in float32 as devices multiply it by default (TF32 on NVIDIA's), in full
           float32 and in bfloat16, beside PyTorch's steps, where that is installed: eager, channels_last, compiled,
           bfloat16. Losses and gradients are asserted equal first. The aim is 1.25 ms at 512 px in bfloat16 on an H200.
-roots     the trace of a matrix's root and its gradient, which each step of the default recipe takes of five layers
+roots     the trace of a matrix's root and its gradient, which each step of `nst-jax` takes of five layers
 sweep     eight style weights in one batch beside the same eight one after another
 pictures  whole pictures, from the command to its end, compilation included; several devices share each
 large     a picture of 4096 × 4096 px

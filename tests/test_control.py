@@ -14,6 +14,7 @@ from profiles import LINEAR_GREY, SWAPPED
 from nst_jax import cli, recipes
 from nst_jax.cli import flags, stylize
 from nst_jax.network import vgg19
+from nst_jax.objective.losses import Region, Style
 from nst_jax.orders import compose, customise, record, words
 from nst_jax.painting import budget, painter
 from nst_jax.painting import job as jobs
@@ -171,6 +172,17 @@ def test_the_scale_of_strokes(job):
     assert edges(job(styles=TWO)) == [(48, 60), (56, 48)]
     assert edges(job("--style-scale", "2", styles=TWO)) == [(96, 120), (112, 96)]
     assert edges(job("--style-scale", "0.5,1.5", styles=TWO)) == [(24, 30), (84, 72)]
+
+
+@pytest.mark.parametrize(("painting", "shape"), [((20, 400), (16, 320)), ((64, 80), (26, 32)), ((10, 200), None)])
+def test_a_long_and_narrow_painting_keeps_what_the_network_needs(job, painting, shape):
+    known = (Region((Style(np.zeros((*painting, 3), np.float32)),)),)
+    made = job("--recipe", "matching", "--ladder", "32:1")._replace(regions=known, shape=(24, 32))
+    if shape:
+        assert edges(made) == [shape]
+        return
+    with pytest.raises(ValueError, match=r"^picture must be at least 16 px high and wide, got 2 × 32 from 10 × 200"):
+        edges(made)
 
 
 def test_scaling_up_is_said(task):

@@ -191,7 +191,7 @@ def test_a_resumed_run_has_the_same_bits(narrow, town, night):
     np.testing.assert_array_equal(painter.look(resumed)[0].image, painter.look(painter.advance(run, 2))[0].image)
 
 
-def test_turns_and_mixes_are_values(narrow, town, night):
+def test_a_mix_may_change_on_the_way(narrow, town, night):
     asked = job(town, night)._replace(regions=losses.everywhere(night, conftest.drawn(7, 40, 44)))
     run = painter.advance(painter.start(narrow, asked), 3)
     one, other = (painter.advance(run, 1, turn=recipes.Turn(mix=mix)) for mix in ((1.0, 0.0), (0.0, 1.0)))

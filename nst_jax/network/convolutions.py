@@ -23,9 +23,7 @@ ROWS = 64 * 128  # below, conv1_2's would be sooner by a fifth, but hold up to a
 ROWS_OF_FEW = 16 * 64  # the same from or to FEW channels, where the plain one is slow
 FEW = 32  # channels at most
 SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
-LEAST_ROWS = (
-    8  # of a map that is convolved by rows; not more, or windows would be computed in another way than the whole
-)
+LEAST_ROWS = 8  # of a map convolved by rows; not more, or windows would be computed otherwise than the whole
 
 
 def convolve(x, kernel):

@@ -41,7 +41,7 @@ class Variation(NamedTuple):
 # Sums
 
 
-def _at_least_float32(x):
+def at_least_float32(x) -> Array:
     """Sums are taken in float32 at least, whatever the network computes in."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
@@ -61,7 +61,7 @@ _outer.defvjp(lambda flat: (_outer(flat), flat), lambda flat, g: (_product(flat,
 
 def moments(f, guide=None) -> Moments:
     """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
-    flat = _at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
+    flat = at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
     if guide is None:
         return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(flat)[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
@@ -78,8 +78,8 @@ def normalise(m: Moments) -> Moments:
 
 def errors(f, target, guide=None) -> Errors:
     """Sums of a map's differences from its target, over positions and channels: [h, w, c], [h, w, c] -> Errors."""
-    wanted = _at_least_float32(target)
-    d = _at_least_float32(f) - wanted
+    wanted = at_least_float32(target)
+    d = at_least_float32(f) - wanted
     if guide is None:
         return Errors(jnp.asarray(d.size, d.dtype), jnp.square(d).sum(), jnp.abs(d).sum(), jnp.square(wanted).sum())
     g = guide[:, :, None].astype(d.dtype)
@@ -171,7 +171,7 @@ def _has_next(image):
 
 
 def _sums(*maps):
-    return jnp.stack([_at_least_float32(m).sum(-1) for m in maps], -1)
+    return jnp.stack([at_least_float32(m).sum(-1) for m in maps], -1)
 
 
 def _mean_squares(sums):

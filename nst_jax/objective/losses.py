@@ -136,12 +136,8 @@ def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUAR
         return network(params, jnp.asarray(picture), tuple(layers))
 
     summarise = functools.partial(_summarise, network, variation)
-    return Loss(
-        maps,
-        functools.partial(_prepare, maps, summarise),
-        summarise,
-        functools.partial(_terms, content, style, variation),
-    )
+    made = Loss(maps, _prepare, summarise, functools.partial(_terms, content, style, variation))
+    return made._replace(prepare=functools.partial(_prepare, made))
 
 
 @functools.cache
@@ -155,11 +151,11 @@ def objective(loss: Loss) -> Callable[..., Array]:
     return value
 
 
-def _prepare(maps, summarise, params, picture, regions, weights) -> Targets:
+def _prepare(loss, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    content = maps(params, picture, weights.content)
+    content = loss.maps(params, picture, weights.content)
     spatial = Spatial(content, guides_of(regions, picture.shape[:2], weights))
-    return aim(spatial, blend(regions, lambda style: study(maps, summarise, params, style, weights)))
+    return aim(spatial, blend(regions, lambda style: study(loss, params, style, weights)))
 
 
 def aim(spatial: Spatial, painted: Study) -> Targets:
@@ -180,12 +176,12 @@ def join(each: Sequence[Study]) -> Study:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
-def study(maps, summarise, params, style: Style, weights) -> Study:
-    """What a loss, by its `maps` and its `summarise`, keeps of a painting; only the layers' names count."""
+def study(loss: Loss, params, style: Style, weights) -> Study:
+    """What a loss keeps of a painting; of weights only the layers' names count."""
     image, guide = jnp.asarray(style.image), None if style.guide is None else jnp.asarray(style.guide)
     guides = Guides() if guide is None else Guides(style={k: shrink_guide(guide[None], k) for k in weights.style})
-    summary = summarise(params, image, Targets(Spatial({}, guides), {}), Weights({}, weights.style))
-    found = maps(params, image, weights.near) if weights.near else {}
+    summary = loss.summarise(params, image, Targets(Spatial({}, guides), {}), Weights({}, weights.style))
+    found = loss.maps(params, image, weights.near) if weights.near else {}
     inside = {layer: None if guide is None else shrink_guide(guide, layer) for layer in found}
     return Study(
         {layer: normalise(m) for layer, m in summary.style.items()},

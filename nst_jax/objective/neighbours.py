@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-ROWS = 1024  # features of a painting at a layer: four times as many give the same picture, and take four times as long
+from nst_jax.objective.distances import at_least_float32
+
+ROWS = 1024  # features of a painting at a layer: of four times as many the picture looked alike
 EDGE = 2  # positions along a painting's border that are left out, where there are enough
 BLOCK = 1024  # positions that are compared with all of them at once
 
@@ -35,7 +37,7 @@ def study(f, guide=None) -> Painting:
 
     They are drawn at random, always alike, from where its guide is above a half: [h, w, c], [h, w] -> Painting.
     """
-    flat = _at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
+    flat = at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
     weight = (jnp.ones(f.shape[:2]) if guide is None else guide).reshape(-1).astype(flat.dtype)
     inside = (weight > 0.5) & _off_the_edge(f.shape[:2]).reshape(-1)
     order = jax.random.uniform(jax.random.key(0), weight.shape)
@@ -65,7 +67,7 @@ def mix(paintings, shares) -> Painting:
 
 def likeness(f, painting: Painting, guide=None) -> Likeness:
     """Sums of one and of the cosine to the nearest feature, weighted by each region's guide: [h, w, c] -> Likeness."""
-    f = _at_least_float32(f)
+    f = at_least_float32(f)
     each = jnp.stack([_cosines(f, mean, rows) for mean, rows in zip(*painting, strict=True)])  # [r, h, w]
     weight = jnp.ones_like(each) if guide is None else guide
     return Likeness(weight.sum((1, 2)), (weight * each).sum((1, 2)))
@@ -96,16 +98,12 @@ def _nearest(seen, known):
 
 
 def _first_of_largest(x):
-    """`argmax` over the last axis by two plain reductions, which a CPU takes four times as fast."""
+    """`argmax` over the last axis by two plain reductions, which a CPU takes sooner."""
     at = lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
     return jnp.where(x == x.max(-1, keepdims=True), at, x.shape[-1] - 1).min(-1)
 
 
 def _unit(x):
-    """Vectors of length one along the last axis; one of zeros stays, and has no slope there."""
+    """Vectors of length one along the last axis; one of zeros stays as it is."""
     square = jnp.square(x).sum(-1, keepdims=True)
     return x * lax.rsqrt(jnp.maximum(square, 1e-12))
-
-
-def _at_least_float32(x):
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

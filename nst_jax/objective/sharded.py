@@ -42,11 +42,9 @@ def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
     rows = _Rows(mesh, picture.shape[0], weights.content)
     found = loss.prepare(rows.params(params), rows.image(picture), (), Weights(weights.content, {})).spatial.content
-    study = functools.partial(
-        losses.study, functools.partial(_maps, loss, mesh), functools.partial(_summarise, loss, mesh)
-    )
-    spatial = Spatial(found, losses.guides_of(regions, picture.shape[:2], weights))
-    return losses.aim(spatial, losses.blend(regions, lambda style: study(params, style, weights)))
+    spread = sharded(loss, mesh)
+    painted = losses.blend(regions, lambda style: losses.study(spread, params, style, weights))
+    return losses.aim(Spatial(found, losses.guides_of(regions, picture.shape[:2], weights)), painted)
 
 
 def _summarise(loss, mesh, params, image, targets, weights) -> Summary:

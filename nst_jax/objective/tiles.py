@@ -206,10 +206,9 @@ def _prepare(loss, size, params, picture, regions, weights) -> Targets:
         return loss.prepare(params, window, (), Weights(weights.content, {})).spatial.content
 
     content = _by_windows(kept, size, params, picture, weights.content)
-    study = functools.partial(
-        losses.study, functools.partial(_maps, loss, size), functools.partial(_summarise, loss, size)
-    )
-    return losses.aim(Spatial(content, guides), losses.blend(regions, lambda style: study(params, style, weights)))
+    windows = tiled(loss, size=size)
+    painted = losses.blend(regions, lambda style: losses.study(windows, params, style, weights))
+    return losses.aim(Spatial(content, guides), painted)
 
 
 def _maps(loss, size, params, picture, layers) -> dict[str, Array]:

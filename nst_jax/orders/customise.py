@@ -7,8 +7,8 @@ from nst_jax import recipes
 from nst_jax.orders.order import Order, Refused
 from nst_jax.recipes import Recipe, Turn, Weights, names
 
-DEEP = ("relu3_1", "relu4_1")
 PREVIEW = recipes.listed((128, 60), (256, 40))
+DEEP = ("relu3_1", "relu4_1")  # layers with small maps, whose neighbours are soon found
 # A distance that takes a third of the time to compile and half of it to step, and what a weight of it is beside one of
 # the slower: both grow as features squared, and this is the median over layers and pictures of their ratios
 LIGHTER = {"wasserstein": ("scaled-gram", 0.45)}
@@ -49,7 +49,7 @@ def recipe_of(order: Order) -> Recipe:
 def preview_of(recipe: Recipe, distance: str | None = None) -> Recipe:
     """A recipe for a first look: few steps, a distance that compiles soon unless one is given, few neighbours."""
     lighter, share = (distance, 1.0) if distance else LIGHTER.get(recipe.style_distance, (recipe.style_distance, 1.0))
-    near = {layer: weight for layer, weight in recipe.neighbours.items() if layer in DEEP}  # of small maps: soon found
+    near = {layer: weight for layer, weight in recipe.neighbours.items() if layer in DEEP}
     return recipe.times(style=share)._replace(schedule=PREVIEW, style_distance=lighter, neighbours=near)
 
 

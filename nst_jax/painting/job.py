@@ -192,12 +192,9 @@ def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, 
 
 def _style_shape(known, length, edge):
     """A painting's shape for this edge; a long and narrow one keeps what the network needs of the other."""
-    if (
-        edge == "long"
-        and min(known[:2]) * length < images.SMALLEST * max(known[:2])
-        and min(known[:2]) >= images.SMALLEST
-    ):
-        length, edge = images.SMALLEST, "short"
+    low, high = sorted(known[:2])
+    if edge == "long" and low >= images.SMALLEST > low * length / high:
+        return images.shape_for(known, images.SMALLEST, edge="short")
     return images.shape_for(known, length, edge=edge)
 
 

@@ -182,10 +182,10 @@ def step(plan: Plan, load: Load) -> float:
     besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
     regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
     sought = NEAREST[bool(of)] * max(1, load.guided) * sum(_floats(layer, load) for layer in load.neighbours)
-    known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * sum(widths[_block(k) - 1] for k in load.neighbours))
-    moments += known if load.neighbours else 0
+    channels = sum(widths[_block(layer) - 1] for layer in load.neighbours)
+    known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * channels) if load.neighbours else 0  # a block, the features
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
-    return 4 * (moments + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
+    return 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
 
 
 def _kept(again: int, load: Load) -> float:

@@ -23,16 +23,15 @@ def measure(loss, params, content, regions, weights) -> Scene:
     """The targets of a content picture, and each style by itself."""
     spatial = loss.prepare(params, content, (), Weights(weights.content, {})).spatial
     spatial = spatial._replace(guides=losses.guides_of(regions, content.shape[:2], weights))
-    return Scene(spatial, tuple(tuple(study(loss, params, style, weights) for style in r.styles) for r in regions))
 
+    def studied(style):
+        return losses.study(loss, params, style, weights)
 
-def study(loss, params, style, weights) -> losses.Study:
-    """What is kept of one style."""
-    return losses.study(loss.maps, loss.summarise, params, style, weights)
+    return Scene(spatial, tuple(tuple(map(studied, region.styles)) for region in regions))
 
 
 measure_jitted = programs.Program(measure, static_argnums=0)
-study_jitted = jax.jit(study, static_argnums=0)
+study_jitted = jax.jit(losses.study, static_argnums=0)
 
 
 @jax.jit
@@ -82,7 +81,7 @@ weigh = programs.Program(_weigh, static_argnums=0)
 
 
 def flat(targets):
-    """Targets without what a summary is all that counts of."""
+    """Targets without content maps and features of paintings: a summary holds all that counts of these."""
     return targets._replace(spatial=targets.spatial._replace(content={}), neighbours={})
 
 
