@@ -121,6 +121,7 @@ def eight(args):
         "masks": lambda: one_picture(odd, halves=True),
         "wasserstein": lambda: one_picture(odd, style="wasserstein"),
         "recomputed": lambda: one_picture(odd, wrap=tiles.recomputed),
+        "columns": lambda: columns(odd),
         "painted": lambda: whole_job(odd),
         "by themselves": lambda: by_themselves(odd),
         f"data=8 {even}": lambda: batch(even, data=8),
@@ -204,6 +205,21 @@ def batch(height, **shape):
     compiled = jax.jit(devices.map_over(gradient(loss), (0, None, None, axes), mesh)).lower(*args).compile()
     each = [relative(a, b) for a, b in zip(devices.collect(compiled(*args)[1], mesh), known[1], strict=True)]
     return {"relative": max(each), **figures(compiled)}
+
+
+def columns(height):
+    """A gradient towards columns, and how many positions keep to others, on eight devices beside one."""
+    _, content, regions, _ = scene(height)
+    params, weights = network((4, 4, 5, 6), (1, 1, 1, 1)), losses.Weights({}, {}, 0.0, {"columns": 1.0})
+    plain, found = bound(), []
+    for loss in plain, sharded.sharded(plain, devices.make_mesh(space=8)):
+        targets = prepare(loss, (params, content, regions, weights))
+        targets = losses.with_aligned(targets, jax.jit(loss.align)(params, content, targets, weights))
+        value, slope = jax.jit(gradient(loss))(start(height), params, targets, weights)
+        found.append((np.asarray(targets.spatial.aligned["columns"]), float(value), np.asarray(slope)))
+    (known, value, slope), (kept, total, got) = found
+    off = float((kept != known).mean())
+    return {"relative": max(off, abs(total / value - 1), relative(got, slope))}
 
 
 def by_themselves(height):

@@ -72,6 +72,7 @@ POSITIONAL: dict[str, str] = {
     "painting/painter.py:weights": "a turn is data like the stage",
     "painting/optimizers.py:adam": "the learning rate, as in every optimiser library",
     "painting/optimizers.py:keras_adam": "the learning rate, as in every optimiser library",
+    "painting/optimizers.py:pyramid_adam": "the learning rate, as in every optimiser library",
     "painting/optimizers.py:sgd": "the learning rate, as in every optimiser library",
     "painting/batches.py:weights": "a turn is data like the job's number",
     "pictures/samples/sheet.py:disc": "how much of a stencil: a drawing's third coordinate",

@@ -82,7 +82,7 @@ def test_gradients_of_a_batch_are_the_single_ones(distance, narrow, town, night)
     jobs = [job(town, night, recipe=r) for r in of(recipe, EIGHT)]
     known, stage = batches.Known(narrow, jobs, ANY), Stage(town.shape[:2], 1)
     gradient = jax.value_and_grad(losses.objective(one_job.loss(recipe)))
-    args = [known.arguments(stage, n, known.scene(stage, n), None) for n in range(8)]
+    args = [known.arguments(stage, n, known.scene(stage, n), None, None) for n in range(8)]
     axes, pictures = batches.axes_of(jobs), jnp.stack([jnp.asarray(town[::-1])] * 8)
     many = jax.jit(batches.map_step(gradient, axes))(pictures, *batches.join(args, axes))
     single = jax.jit(gradient)
@@ -146,7 +146,7 @@ def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["measure_jitted"] * 2 + ["study_jitted"] * 2, "one of each for each size"
     axes = batches.axes_of(jobs)
-    assert axes == (None, losses.Targets(losses.Spatial(None, None), None, None), losses.Weights(None, 0, None, None))
+    assert axes == (None, losses.Targets(losses.Spatial(None, None, 0), None, None), losses.Weights(None, 0, None, None))
     assert batches.axes_of([job(town, night), job(night, night)])[1].spatial.content == 0
 
 

@@ -23,15 +23,18 @@ def describe(recipe: recipes.Recipe) -> str:
     lines = [
         f"from       {recipe.source}",
         f"network    {recipe.family}, {recipe.pool} pooling, {recipe.padding} beyond the border",
-        f"content    {recipe.content_distance}: {_listed(weights.content)}",
-        f"style      {recipe.style_distance}: {_listed(weights.style)}",
-        f"optimizer  {', '.join([recipe.optimizer, *_settings(recipe.settings), *recipe.keep])}",
-        f"picture    {_size(recipe)}, starting from {recipe.start}; steps: {ladder}",
     ]
+    if weights.content:
+        lines.append(f"content    {recipe.content_distance}: {_listed(weights.content)}")
+    if weights.style:
+        lines.append(f"style      {recipe.style_distance}: {_listed(weights.style)}")
     if weights.near:
-        lines.insert(4, f"nearest    {_listed(weights.near)}")
+        apart = f"; columns give way in the last {recipe.apart:.0%} of the steps" if recipe.apart else ""
+        lines.append(f"nearest    {_listed(weights.near)}{apart}")
     if weights.variation:
-        lines.insert(4, f"variation  {recipe.variation_kind}: {weights.variation:g}")
+        lines.append(f"variation  {recipe.variation_kind}: {weights.variation:g}")
+    lines.append(f"optimizer  {', '.join([recipe.optimizer, *_settings(recipe.settings), *recipe.keep])}")
+    lines.append(f"picture    {_size(recipe)}, starting from {recipe.start}; steps: {ladder}")
     if recipe.differs:
         lines.append(f"differs    {recipe.differs}")
     name = recipe.name + (" (default)" if recipe.name == recipes.DEFAULT else "")

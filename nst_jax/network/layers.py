@@ -33,7 +33,20 @@ MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # the Caffe network's mean 
 STD = (1 / 255, 1 / 255, 1 / 255)
 
 
+COLUMNS = "columns"
+"""A map that is many: of PARTS, each over its number of channels, brought to stride 4 and laid beside each other."""
+
+PARTS = tuple(f"relu{block}_{i}" for block, n in enumerate((2, 2, 3, 3), 1) for i in range(1, n + 1))
+
+
 # Names
+
+
+def parts_of(layers, *, convs: tuple[int, ...] = CONVS) -> tuple[str, ...]:
+    """These layers, columns as those that they are made of and that a network of so many convolutions has."""
+    known = layers_of(convs)
+    each = [[part for part in PARTS if part in known] if layer == COLUMNS else [layer] for layer in layers]
+    return tuple(dict.fromkeys(part for parts in each for part in parts))
 
 
 def layers_of(convs: tuple[int, ...] = CONVS) -> list[str]:
@@ -48,6 +61,8 @@ def layers_of_block(block: int, convs: int) -> list[str]:
 
 def canonical(layer: str, *, convs: tuple[int, ...] = CONVS) -> str:
     """Our name of a layer: Keras' `block4_conv2`, which includes the ReLU, is `relu4_2`, `block4_pool` is `pool4`."""
+    if layer == COLUMNS:
+        return layer
     known = layers_of(convs)
     keras = {f"block{n[4:].replace('_', '_conv')}": n for n in known if n.startswith("relu")}
     keras |= {f"block{n[4:]}_pool": n for n in known if n.startswith("pool")}
@@ -60,12 +75,16 @@ def canonical(layer: str, *, convs: tuple[int, ...] = CONVS) -> str:
 
 def stride(layer: str) -> int:
     """Image pixels from one position of a layer to the next, along each axis."""
+    if layer == COLUMNS:
+        return 4
     block = int(re.sub(r"\D*(\d+).*", r"\1", layer))
     return 2**block if "pool" in layer else 2 ** (block - 1)
 
 
 def reach(layer: str, *, convs: tuple[int, ...] = CONVS) -> int:
     """How many pixels beyond its own a position of a layer sees, on each side."""
+    if layer == COLUMNS:  # between positions of a deeper layer lies what is made of two
+        return max(reach(part, convs=convs) + stride(part) for part in parts_of([layer], convs=convs))
     names = layers_of(convs)
     before = names[: names.index(canonical(layer, convs=convs)) + 1]
     return sum(stride(name) for name in before if name.startswith("conv"))
@@ -109,7 +128,7 @@ def channels_at_stride(params: Params, pixels: int) -> dict[str, int]:
 def nearest(params: Params, layer: str) -> str:
     """The map that answers for a layer: itself, or in a network with taps the nearest one of the same stride."""
     name, ours = canonical(layer, convs=shape_of(params)[1]), taps(params)
-    if not ours:
+    if not ours or name == COLUMNS:
         return name
     known = layers_of()
     near = [tap for tap in ours if stride(tap) == stride(name)]

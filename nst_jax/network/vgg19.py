@@ -27,6 +27,7 @@ from nst_jax.network.files import find as find
 from nst_jax.network.files import info as info
 from nst_jax.network.files import read as read
 from nst_jax.network.files import save as save
+from nst_jax.network.layers import COLUMNS as COLUMNS
 from nst_jax.network.layers import CONVS as CONVS
 from nst_jax.network.layers import MEAN as MEAN
 from nst_jax.network.layers import STD as STD
@@ -39,6 +40,7 @@ from nst_jax.network.layers import channels_at_stride as channels_at_stride
 from nst_jax.network.layers import layers_of as layers_of
 from nst_jax.network.layers import layers_of_block, own_shape
 from nst_jax.network.layers import nearest as nearest
+from nst_jax.network.layers import parts_of as parts_of
 from nst_jax.network.layers import reach as reach
 from nst_jax.network.layers import shape_of as shape_of
 from nst_jax.network.layers import stride as stride
@@ -172,7 +174,8 @@ def ready(params: Params, layers: Iterable[str]) -> Params:
     if jax.default_backend() != "cpu":
         return params
     names, made = layers_of(own_shape(params)[1]), {}
-    deepest = max((names.index(own) for name in layers for own in _own_maps(params, nearest(params, name))), default=0)
+    parts = parts_of(layers, convs=shape_of(params)[1])
+    deepest = max((names.index(own) for name in parts for own in _own_maps(params, nearest(params, name))), default=0)
     for name in (name for name in names[: deepest + 1] if name.startswith("conv")):
         kernel = np.asarray(params[name]["kernel"])
         if kernel.dtype == np.float32 and (way := convolutions.way(*kernel.shape[2:])):
@@ -204,7 +207,7 @@ def features(
     """
     image = _check_image(image)
     convolve = choose("padding", padding, PADDINGS)(conv), conv
-    names = {layer: nearest(params, layer) for layer in layers}
+    names = {layer: nearest(params, layer) for layer in parts_of(layers, convs=shape_of(params)[1])}
     deepest = max(map(stride, names.values()), default=1)
     if min(image.shape[:2]) < deepest:
         raise ValueError(
@@ -216,7 +219,35 @@ def features(
         x = _zero_below(x, params["input"].get("height"))
     wanted = {own for name in names.values() for own in _own_maps(params, name)}
     maps = _compute_maps(params, x, wanted, choose("pool", pool, POOLS), convolve, recompute)
-    return {layer: _map_of(params, name, maps) for layer, name in names.items()}
+    found = {layer: _map_of(params, name, maps) for layer, name in names.items()}
+    if COLUMNS in layers:
+        shape = image.shape[0] // 4, image.shape[1] // 4
+        parts = {layer: found[layer] for layer in parts_of([COLUMNS], convs=shape_of(params)[1])}
+        found[COLUMNS] = _columns(parts, shape, params["input"].get("height"))
+    return {layer: found[layer] for layer in layers}
+
+
+def _columns(maps, shape, height):
+    """Maps beside each other at stride 4, each over its number of channels: {layer: [h, w, c]} -> [h', w', Σc]."""
+
+    def at_stride_4(layer, f):
+        k, f = 4 // stride(layer), f / f.shape[-1]
+        if k:  # the mean of k × k positions
+            return f[: k * shape[0], : k * shape[1]].reshape(shape[0], k, shape[1], k, -1).mean((1, 3))
+        if height is not None:  # rows below the picture are zero, and count for what lies at its end
+            end = (jnp.arange(len(f)) == height // stride(layer))[:, None, None]
+            f = jnp.where(end, jnp.roll(f, 1, 0), f)
+        return _doubled(_doubled(f, 0, shape[0]), 1, shape[1])
+
+    return jnp.concatenate([at_stride_4(layer, f) for layer, f in maps.items()], -1)
+
+
+def _doubled(f, axis, length):
+    """A map twice as long, its positions mixed linearly, the ends repeated; one longer where pooling left one out."""
+    f = jnp.moveaxis(f, axis, 0)
+    before, after = jnp.concatenate([f[:1], f[:-1]]), jnp.concatenate([f[1:], f[-1:]])
+    each = jnp.stack([0.25 * before + 0.75 * f, 0.75 * f + 0.25 * after], 1).reshape(-1, *f.shape[1:])
+    return jnp.moveaxis(jnp.pad(each, ((0, length - len(each)), (0, 0), (0, 0)), mode="edge"), 0, axis)
 
 
 def _check_image(image):

@@ -69,6 +69,7 @@ class Spatial(NamedTuple):
 
     content: dict[str, Array]
     guides: Guides
+    aligned: Mapping[str, Array] = {}  # {layer: [r, h', w']}: which of its paintings' features a position keeps to
 
 
 class Study(NamedTuple):
@@ -87,12 +88,13 @@ class Targets(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Four pure functions; network, distances and kind of variation are bound in them."""
+    """Five pure functions; network, distances and kind of variation are bound in them."""
 
     maps: Callable[..., dict[str, Array]]  # (params, picture, layers)
     prepare: Callable[..., Targets]  # (params, picture, regions, weights)
     summarise: Callable[..., Summary]  # (params, image, targets, weights)
     terms: Callable[..., dict[str, Array]]  # (summary, targets, weights)
+    align: Callable[..., dict[str, Array]]  # (params, picture, targets, weights): what `Spatial.aligned` becomes
 
 
 def everywhere(*images) -> tuple[Region]:
@@ -118,6 +120,13 @@ def mix(each: Sequence[Study], weights: Sequence) -> Study:
     return Study(style, {k: neighbours.mix([study.neighbours[k] for study in each], share) for k in layers})
 
 
+def join(each: Sequence[Study]) -> Study:
+    """Studies of several regions as one, [r, …]."""
+    style = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *[study.style for study in each])
+    layers = each[0].neighbours
+    return Study(style, {k: neighbours.join([study.neighbours[k] for study in each]) for k in layers})
+
+
 def shrink_guide(guide, layer: str) -> Array:
     """Average a guide to a layer's size, as pooling shrinks: [..., h, w] -> [..., h', w']."""
     k = vgg19.stride(layer)
@@ -136,8 +145,8 @@ def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUAR
         return network(params, jnp.asarray(picture), tuple(layers))
 
     summarise = functools.partial(_summarise, network, variation)
-    made = Loss(maps, _prepare, summarise, functools.partial(_terms, content, style, variation))
-    return made._replace(prepare=functools.partial(_prepare, made))
+    made = Loss(maps, _prepare, summarise, functools.partial(_terms, content, style, variation), align)
+    return made._replace(prepare=functools.partial(_prepare, made), align=functools.partial(align, maps))
 
 
 @functools.cache
@@ -171,11 +180,6 @@ def blend(regions: Sequence[Region], measure: Callable[[Style], Study]) -> Study
     return join(each)
 
 
-def join(each: Sequence[Study]) -> Study:
-    """Studies of several regions as one, [r, …]."""
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
-
-
 def study(loss: Loss, params, style: Style, weights) -> Study:
     """What a loss keeps of a painting; of weights only the layers' names count."""
     image, guide = jnp.asarray(style.image), None if style.guide is None else jnp.asarray(style.guide)
@@ -185,8 +189,34 @@ def study(loss: Loss, params, style: Style, weights) -> Study:
     inside = {layer: None if guide is None else shrink_guide(guide, layer) for layer in found}
     return Study(
         {layer: normalise(m) for layer, m in summary.style.items()},
-        {layer: neighbours.study(f, inside[layer]) for layer, f in found.items()},
+        {layer: neighbours.study(f, inside[layer], rows=_rows(layer, f)) for layer, f in found.items()},
     )
+
+
+def _rows(layer, f) -> int:
+    """How many of a map's features are kept: of columns, which are searched seldom, all there are, or many."""
+    return min(math.prod(f.shape[:2]), neighbours.MOST) if layer == vgg19.COLUMNS else neighbours.ROWS
+
+
+def aligned(layers) -> tuple[str, ...]:
+    """Of these layers those whose positions keep to the feature that was nearest when they were aligned."""
+    return tuple(layer for layer in layers if layer == vgg19.COLUMNS)
+
+
+def realigned(loss: Loss, params, picture, targets: Targets, weights) -> Targets:
+    """The targets of whatever keeps to the nearest features of this picture from now on."""
+    return with_aligned(targets, loss.align(params, picture, targets, weights))
+
+
+def with_aligned(targets: Targets, found) -> Targets:
+    """The targets with what `Loss.align` has found."""
+    return targets._replace(spatial=targets.spatial._replace(aligned=found))
+
+
+def align(maps, params, picture, targets, weights) -> dict[str, Array]:
+    """Which of its paintings' features is nearest to each position of a picture, by whoever finds maps."""
+    found = maps(params, picture, aligned(weights.near))
+    return {layer: neighbours.align(f, targets.neighbours[layer]) for layer, f in found.items()}
 
 
 def guides_of(regions: Sequence[Region], shape: tuple[int, ...], weights) -> Guides:
@@ -212,7 +242,7 @@ def _summarise(network, variation, params, image, targets, weights) -> Summary:
         {layer: errors(maps[layer], spatial.content[layer], content.get(layer)) for layer in weights.content},
         {layer: moments(maps[layer], style.get(layer)) for layer in weights.style},
         (rough if over is None else rough * over[:, :, None]).sum((0, 1)),
-        {k: likeness(maps[k], targets.neighbours[k], style.get(k)) for k in weights.near},
+        {k: likeness(maps[k], targets.neighbours[k], style.get(k), spatial.aligned.get(k)) for k in weights.near},
     )
 
 

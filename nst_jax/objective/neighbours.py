@@ -2,7 +2,8 @@
 
 Statistics say which features a picture has, not where; a nearest feature is a stroke of the painting, whole. It is
 found anew in each step, among ROWS features of each layer, so that a position costs the same whatever the painting's
-size; what is summed over a picture's positions is a Likeness, which adds as `Moments` do.
+size. Columns, which are too long for that, are aligned once, and kept to until they are aligned again. What is summed
+over a picture's positions is a Likeness, which adds as `Moments` do.
 """
 
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from nst_jax.objective.distances import at_least_float32
 
 ROWS = 1024  # features of a painting at a layer: of four times as many the picture looked alike
 EDGE = 2  # positions along a painting's border that are left out, where there are enough
+MOST = 16384  # columns of a painting: all those of 512 px, and of a larger one so many
 BLOCK = 1024  # positions that are compared with all of them at once
 
 
@@ -32,8 +34,8 @@ class Likeness(NamedTuple):
     cosine: Array
 
 
-def study(f, guide=None) -> Painting:
-    """What is kept of a painting's map, of one region: the same number of features, repeated where it has fewer.
+def study(f, guide=None, *, rows: int = ROWS) -> Painting:
+    """What is kept of a painting's map, of one region: so many features, repeated where it has fewer.
 
     They are drawn at random, always alike, from where its guide is above a half: [h, w, c], [h, w] -> Painting.
     """
@@ -41,11 +43,10 @@ def study(f, guide=None) -> Painting:
     weight = (jnp.ones(f.shape[:2]) if guide is None else guide).reshape(-1).astype(flat.dtype)
     inside = (weight > 0.5) & _off_the_edge(f.shape[:2]).reshape(-1)
     order = jax.random.uniform(jax.random.key(0), weight.shape)
-    _, drawn = lax.top_k(order + inside, min(len(flat), ROWS))  # those inside come first
+    _, drawn = lax.top_k(order + inside, min(len(flat), rows))  # those inside come first
     known = jnp.clip(inside.sum(), 1, len(drawn))
-    rows = flat[drawn[jnp.arange(ROWS) % known]]
     mean = (weight @ flat) / jnp.maximum(weight.sum(), 1e-6)
-    return Painting(mean[None], rows[None])
+    return Painting(mean[None], flat[drawn[jnp.arange(rows) % known]][None])
 
 
 def _off_the_edge(shape):
@@ -58,17 +59,53 @@ def _off_the_edge(shape):
 def mix(paintings, shares) -> Painting:
     """One painting of several: of each as many features as its share, which are values."""
     shares = jnp.stack([jnp.asarray(share, jnp.float32) for share in shares])
-    ends = jnp.cumsum(shares / shares.sum())
-    of = jnp.searchsorted(ends, (jnp.arange(ROWS) + 0.5) / ROWS).clip(0, len(paintings) - 1)  # whose each row is
-    means, rows = (jnp.stack(each) for each in zip(*paintings, strict=True))  # [k, 1, c], [k, 1, m, c]
+    ends, count = jnp.cumsum(shares / shares.sum()), _longest(paintings)
+    of = jnp.searchsorted(ends, (jnp.arange(count) + 0.5) / count).clip(0, len(paintings) - 1)  # whose each row is
+    means, rows = (jnp.stack(each) for each in zip(*_alike(paintings), strict=True))  # [k, 1, c], [k, 1, m, c]
     mean = jnp.tensordot(shares / shares.sum(), means, 1)
     return Painting(mean, jnp.take_along_axis(rows, of[None, None, :, None], 0)[0])
 
 
-def likeness(f, painting: Painting, guide=None) -> Likeness:
-    """Sums of one and of the cosine to the nearest feature, weighted by each region's guide: [h, w, c] -> Likeness."""
+def join(paintings) -> Painting:
+    """Those of several regions as one, [r, …]."""
+    return Painting(*(jnp.concatenate(each) for each in zip(*_alike(paintings), strict=True)))
+
+
+def _alike(paintings):
+    """With as many features each, repeated where there are fewer."""
+    count = _longest(paintings)
+    return [p if p.rows.shape[1] == count else p._replace(rows=_repeat(p.rows, count)) for p in paintings]
+
+
+def _repeat(rows, count):
+    return rows[:, jnp.arange(count) % rows.shape[1]]
+
+
+def _longest(paintings) -> int:
+    return max(p.rows.shape[1] for p in paintings)
+
+
+def align(f, painting: Painting, *, mean=None) -> Array:
+    """Which feature is nearest to each position, for each region: [h, w, c] -> [r, h, w].
+
+    Each side's own mean is taken off, that of the whole picture where `f` is a part of it.
+    """
     f = at_least_float32(f)
-    each = jnp.stack([_cosines(f, mean, rows) for mean, rows in zip(*painting, strict=True)])  # [r, h, w]
+    seen = _unit(f - (f.mean((0, 1)) if mean is None else mean)[None, None])
+    return jnp.stack([_nearest(seen, _unit(rows - own[None])) for own, rows in zip(*painting, strict=True)])
+
+
+def likeness(f, painting: Painting, guide=None, aligned=None) -> Likeness:
+    """Sums of one and of the cosine to the nearest feature, weighted by each region's guide: [h, w, c] -> Likeness.
+
+    Where `aligned` says which feature a position keeps to, [r, h, w], no mean is taken off: as published.
+    """
+    f = at_least_float32(f)
+    if aligned is None:
+        each = [_cosines(f, mean, rows) for mean, rows in zip(*painting, strict=True)]
+    else:
+        each = [_dot(_unit(f), _unit(rows[kept])) for rows, kept in zip(painting.rows, aligned, strict=True)]
+    each = jnp.stack(each)  # [r, h, w]
     weight = jnp.ones_like(each) if guide is None else guide
     return Likeness(weight.sum((1, 2)), (weight * each).sum((1, 2)))
 
@@ -82,7 +119,11 @@ def _cosines(f, mean, rows):
     """Of each position to its nearest row, the painting's mean taken off both: [h, w, c], [c], [m, c] -> [h, w]."""
     known, seen = _unit(rows - mean[None]), _unit(f - mean[None, None])
     nearest = _nearest(lax.stop_gradient(seen), lax.stop_gradient(known))
-    return jnp.einsum("hwc,hwc->hw", seen, known[nearest], precision=lax.Precision.HIGHEST)
+    return _dot(seen, known[nearest])
+
+
+def _dot(x, y):
+    return jnp.einsum("hwc,hwc->hw", x, y, precision=lax.Precision.HIGHEST)
 
 
 def _nearest(seen, known):

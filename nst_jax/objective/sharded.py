@@ -29,6 +29,7 @@ def sharded(loss: Loss, mesh: Mesh) -> Loss:
         maps=functools.partial(_maps, loss, mesh),
         prepare=functools.partial(_prepare, loss, mesh),
         summarise=functools.partial(_summarise, loss, mesh),
+        align=functools.partial(losses.align, functools.partial(_maps, loss, mesh)),
     )
 
 
@@ -52,12 +53,13 @@ def _summarise(loss, mesh, params, image, targets, weights) -> Summary:
     content = {layer: rows.map(f, layer) for layer, f in targets.spatial.content.items()}
     known = targets.spatial.guides
     guides = Guides(rows.guides(known.content), rows.guides(known.style), known.variation)
+    aligned = rows.guides(targets.spatial.aligned) or {}
     if rows.padded == rows.height:
-        whole = targets._replace(spatial=Spatial(content, guides))
+        whole = targets._replace(spatial=Spatial(content, guides, aligned))
         return loss.summarise(params, rows.image(image), whole, weights)
     if known.style is None:  # rows below have neighbours too
         guides = guides._replace(style=rows.guides(_everywhere(image, weights.near)))
-    padded = targets._replace(spatial=Spatial(content, guides._replace(variation=None)))
+    padded = targets._replace(spatial=Spatial(content, guides._replace(variation=None), aligned))
     summary = loss.summarise(rows.params(params), rows.image(image), padded, weights)
     low = Weights({}, {}, weights.variation)  # neighbours differ at the true border: of three channels, so anywhere
     alone = Targets(Spatial({}, Guides(variation=known.variation)), {})
@@ -91,7 +93,7 @@ class _Rows:
 
     def __init__(self, mesh, height, layers):
         self.mesh, self.height = mesh, height
-        unit = mesh.shape["space"] * max(map(vgg19.stride, layers), default=1)
+        unit = mesh.shape["space"] * max(map(vgg19.stride, vgg19.parts_of(layers)), default=1)
         self.padded = math.ceil(height / unit) * unit
 
     def at(self, layer, height):

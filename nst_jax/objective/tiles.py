@@ -6,6 +6,7 @@ one shape, congruent to the picture's, and start where every pooling does, so th
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from nst_jax.network import vgg19
-from nst_jax.objective import losses
+from nst_jax.objective import losses, neighbours
+from nst_jax.objective.distances import at_least_float32
 from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
 from nst_jax.recipes import Weights
 
@@ -121,8 +123,13 @@ def _place_spans(length, width, around, unit) -> tuple[Span, ...]:
 
 def grid(params, shape: tuple[int, int], size: int, layers) -> Grid:
     """The windows, at most so large, of a picture of this shape, for these layers of a network."""
-    known = [vgg19.nearest(params, layer) for layer in layers]  # a small network may answer from deeper maps
-    around, unit = halo(known, convs=vgg19.shape_of(params)[1])
+    convs = vgg19.shape_of(params)[1]
+    own = [vgg19.nearest(params, part) for part in vgg19.parts_of(layers, convs=convs)]
+    known = [
+        *own,
+        *(layer for layer in layers if layer == vgg19.COLUMNS),
+    ]  # a small network may answer from deeper maps
+    around, unit = halo(known, convs=convs)
     (h, rows), (w, columns) = (spans(n, size, around, unit) for n in shape)
     return Grid((h, w), rows, columns)
 
@@ -134,6 +141,7 @@ def tiled(loss: Loss, *, size: int) -> Loss:
         maps=functools.partial(_maps, loss, size),
         prepare=functools.partial(_prepare, loss, size),
         summarise=functools.partial(_summarise, loss, size),
+        align=functools.partial(_align, loss, size),
     )
 
 
@@ -182,10 +190,13 @@ def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
     known = spatial.guides
     content, style = known.content or {}, known.style or {}
 
-    def regional(layer):  # [r, h', w']
+    def cut(whole, layer):  # [r, h', w']
+        return jnp.moveaxis(view.cut(jnp.moveaxis(whole, 0, -1), layer), -1, 0)
+
+    def regional(layer):
         whole = style.get(layer)
         mine = view.owned_mask(layer)[None]
-        return mine if whole is None else mine * jnp.moveaxis(view.cut(jnp.moveaxis(whole, 0, -1), layer), -1, 0)
+        return mine if whole is None else mine * cut(whole, layer)
 
     def flat(layer, whole):  # [h', w']
         return view.owned_mask(layer) if whole is None else view.owned_mask(layer) * view.cut(whole, layer)
@@ -195,7 +206,8 @@ def _window_targets(view: View, spatial: Spatial, weights) -> Spatial:
         {layer: regional(layer) for layer in (*weights.style, *weights.near)},
         flat("image", known.variation),
     )
-    return Spatial({layer: view.cut(maps, layer) for layer, maps in spatial.content.items()}, guides)
+    content = {layer: view.cut(maps, layer) for layer, maps in spatial.content.items()}
+    return Spatial(content, guides, {layer: cut(kept, layer) for layer, kept in spatial.aligned.items()})
 
 
 def _prepare(loss, size, params, picture, regions, weights) -> Targets:
@@ -209,6 +221,37 @@ def _prepare(loss, size, params, picture, regions, weights) -> Targets:
     windows = tiled(loss, size=size)
     painted = losses.blend(regions, lambda style: losses.study(windows, params, style, weights))
     return losses.aim(Spatial(content, guides), painted)
+
+
+def _align(loss, size, params, picture, targets, weights) -> dict[str, Array]:
+    layers, picture = losses.aligned(weights.near), jnp.asarray(picture)
+    if not layers:
+        return {}
+    means = _means(loss, size, params, picture, layers)
+
+    def find(window):
+        maps = loss.maps(params, window, layers)
+        known = targets.neighbours
+        found = {layer: neighbours.align(f, known[layer], mean=means[layer]) for layer, f in maps.items()}
+        return {layer: jnp.moveaxis(kept, 0, -1) for layer, kept in found.items()}  # [h', w', r]
+
+    found = _by_windows(find, size, params, picture, layers)
+    return {layer: jnp.moveaxis(kept, -1, 0) for layer, kept in found.items()}
+
+
+def _means(loss, size, params, picture, layers) -> dict[str, Array]:
+    """The mean of each map over the picture: {layer: [c]}."""
+    windows = grid(params, picture.shape[:2], size, layers)
+
+    def add(total, line):
+        view = View(line, windows.shape, picture.shape[:2])
+        maps = loss.maps(params, view.cut(picture, "image"), layers)
+        sums = {k: jnp.tensordot(view.owned_mask(k), at_least_float32(f), 2) for k, f in maps.items()}
+        return {k: total[k] + s for k, s in sums.items()}, None
+
+    shapes = jax.eval_shape(lambda: loss.maps(params, picture[: windows.shape[0], : windows.shape[1]], layers))
+    total = lax.scan(add, {k: jnp.zeros(f.shape[-1]) for k, f in shapes.items()}, windows.table)[0]
+    return {k: s / math.prod(n // _stride(k) for n in picture.shape[:2]) for k, s in total.items()}
 
 
 def _maps(loss, size, params, picture, layers) -> dict[str, Array]:

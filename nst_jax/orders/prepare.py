@@ -63,18 +63,20 @@ def write_stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
     for stage in stages:
         (h, w), plan = stage.shape, {k: v for k, v in stage.plan._asdict().items() if v != plain[k]}
         row = {"size": [w, h], "steps": stage.steps, "plan": plan}
-        found.append(row if stage.network == jobs.MAIN else row | {"network": stage.network})
+        row |= {} if stage.network == jobs.MAIN else {"network": stage.network}
+        found.append(row if stage.near is None else row | {"near": list(stage.near)})
     return found
 
 
 def stages_of(record: Record) -> tuple[Stage, ...]:
     """The stages that a record names."""
-    return tuple(
-        Stage(
-            (row["size"][1], row["size"][0]), row["steps"], row.get("network", jobs.MAIN), Plan(**row.get("plan", {}))
-        )
-        for row in record.stages
-    )
+    return tuple(map(_stage_of, record.stages))
+
+
+def _stage_of(row) -> Stage:
+    plan, near = Plan(**row.get("plan", {})), row.get("near")
+    shape = row["size"][1], row["size"][0]
+    return Stage(shape, row["steps"], row.get("network", jobs.MAIN), plan, None if near is None else tuple(near))
 
 
 class Followed(NamedTuple):

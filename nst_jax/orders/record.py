@@ -40,7 +40,7 @@ class Record(NamedTuple):
     device: str = ""
     network: Mapping[str, Any] = {}
     settings: Mapping[str, Any] = {}  # the recipe's, as they were used
-    stages: Sequence[dict[str, Any]] = ()  # {"size": [w, h], "steps": n, "network": …, "plan": {…}}
+    stages: Sequence[dict[str, Any]] = ()  # {"size": [w, h], "steps": n, "network": …, "plan": {…}, "near": […]}
     turns: Sequence[list] = ()  # [steps done, {factor: value}]
     steps: int | None = None
     terms: Mapping[str, float] = {}
@@ -190,13 +190,16 @@ def _is_count(number, least: int = 1) -> bool:
 
 
 def _is_stage(stage) -> bool:
-    if not isinstance(stage, dict) or not {"size", "steps"} <= stage.keys() <= {"size", "steps", "network", "plan"}:
+    known = {"size", "steps", "network", "plan", "near"}
+    if not isinstance(stage, dict) or not {"size", "steps"} <= stage.keys() <= known:
         return False
     size, plan = stage["size"], stage.get("plan", {})
     sound = isinstance(plan, dict) and all(
         type(value) is PLAN.get(key) and 0 <= value < 2**53 for key, value in plan.items()
     )
     counts = isinstance(size, list) and len(size) == 2 and all(map(_is_count, size)) and _is_count(stage["steps"])
+    near = stage.get("near", [])
+    sound = sound and isinstance(near, list) and len(near) < 100 and all(isinstance(name, str) for name in near)
     return counts and sound and isinstance(stage.get("network", ""), str)
 
 

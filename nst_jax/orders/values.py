@@ -94,6 +94,14 @@ def ladder(text: str) -> tuple[tuple[int, int | None], ...]:
 
 def layers(text: str) -> dict[str, float | None]:
     """`relu4_2,relu5_2:0.5`: layers, each with its weight or None."""
+    found = near_layers(text)
+    if network_layers.COLUMNS in found:
+        raise ValueError(f"must be maps of one size, got {text!r}: columns are for neighbour-layers")
+    return found
+
+
+def near_layers(text: str) -> dict[str, float | None]:
+    """The same, and columns, which are several layers beside each other."""
     found: dict[str, float | None] = {}
     for part in text.split(","):
         name, _, amount = part.strip().partition(":")

@@ -88,7 +88,7 @@ FIELDS: tuple[Field, ...] = (
     Field("style-layers", "recipe", values.layers,
           "the same of style, neighbours included; without a weight: the recipe's for it", "LAYER[:W],…",
           values.write_layers, RECIPE),
-    Field("neighbour-layers", "recipe", values.layers,
+    Field("neighbour-layers", "recipe", values.near_layers,
           "layers where each position is to be like the painting's nearest feature", "LAYER[:W],…",
           values.write_layers, RECIPE),
     _choice("pool", names.POOLS, "how the network shrinks its maps"),

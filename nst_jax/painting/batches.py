@@ -44,7 +44,8 @@ def axes_of(jobs: Sequence[Job]) -> Arguments:
 
     weights = [job.weights(job.shape, vgg19.WIDTHS) for job in jobs]
     each: list[Any] = [0 if any(w[i] != weights[0][i] for w in weights) else None for i in range(len(weights[0]))]
-    spatial = Spatial(axis(lambda job: id(job.content)), axis(_guides))
+    own: Any = 0
+    spatial = Spatial(axis(lambda job: id(job.content)), axis(_guides), own)
     return Arguments(None, Targets(spatial, axis(_styles), axis(_styles)), Weights(*each))
 
 
@@ -120,12 +121,19 @@ class Known:
 
     def weights(self, stage: Stage, number: int, turn: Turn | None = None) -> Weights:
         """The loss weights of a job."""
-        return self.jobs[number].weights(stage.shape, vgg19.shape_of(self.network(stage))[0], turn)
+        return self.jobs[number].weights_at(stage, vgg19.shape_of(self.network(stage))[0], turn)
 
-    def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None) -> Arguments:
+    def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None, aligned) -> Arguments:
         """What a step of one job takes after its state."""
         targets = losses.aim(scene.spatial, scenes.blend(scene.styles, self.jobs[number], turn))
+        targets = losses.with_aligned(targets, aligned or {})
         return Arguments(self.networks.ready(stage), targets, self.weights(stage, number, turn))
+
+    def align(self, stage: Stage, number: int, image, args: Arguments, share):
+        """Which features the positions of one job's picture keep to."""
+        seen = scenes.follow(self.at(stage, number)[0], image, share)
+        known = self.network(stage), seen, args.targets.neighbours, args.weights
+        return scenes.align_jitted(self.loss(stage), *known)
 
     def loss(self, stage: Stage) -> losses.Loss:
         """The loss of each step."""
@@ -211,13 +219,24 @@ class Many(NamedTuple):
         """What each job measures."""
         return [self.known.scene(stage, number) for number in self.numbers]
 
-    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+    def arguments(self, stage: Stage, scene, turn: Turn | None, aligned) -> tuple:
         """(params, targets, weights), with an axis in what varies."""
-        return tuple(join(self._arguments(stage, scene, turn), self.axes))
+        return tuple(join(self._arguments(stage, scene, turn, aligned), self.axes))
 
-    def _arguments(self, stage, scene, turn) -> list[Arguments]:
-        pairs = zip(self.numbers, scene, strict=True)
-        return [self.known.arguments(stage, number, one, turn) for number, one in pairs]
+    def _arguments(self, stage, scene, turn, aligned) -> list[Arguments]:
+        apart = [None] * len(self.numbers) if aligned is None else self.apart(aligned)
+        each = zip(self.numbers, scene, apart, strict=True)
+        return [self.known.arguments(stage, number, one, turn, mine) for number, one, mine in each]
+
+    def align(self, run: Run):
+        """Which features the positions of each picture keep to."""
+        stage, share = run.now, self.jobs[0].recipe.follow if run.stage else 0.0
+        if not losses.aligned(self.known.weights(stage, self.numbers[0]).near):
+            return None
+        args = self._arguments(stage, run.scene, run.turn, None)
+        images = [transfer.picture(self.solver(stage), state) for state in self.apart(run.state)]
+        each = zip(self.numbers, images, args, strict=True)
+        return self.place([self.known.align(stage, number, image, mine, share) for number, image, mine in each])
 
     def compile(self, stage: Stage) -> None:
         """Nothing: a batch is compiled when it is called."""
@@ -226,7 +245,10 @@ class Many(NamedTuple):
         """Each picture, with its terms."""
         stage, found = run.now, []
         each = zip(
-            self.apart(run.state), self.apart(run.info), self._arguments(stage, run.scene, run.turn), strict=True
+            self.apart(run.state),
+            self.apart(run.info),
+            self._arguments(stage, run.scene, run.turn, run.aligned),
+            strict=True,
         )
         for state, info, args in each:
             image = transfer.picture(self.solver(stage), state)

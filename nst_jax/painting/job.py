@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +46,13 @@ class Job(NamedTuple):
         """The loss weights at a stage's shape, for a network of these widths, after a turn."""
         return self.recipe.with_turn(self.turn if turn is None else turn).weights(shape, widths=widths)
 
+    def weights_at(self, stage: "Stage", widths, turn: Turn | None) -> Weights:
+        """The loss weights of a stage, of those layers' neighbours that are sought in it."""
+        whole = self.weights(stage.shape, widths, turn)
+        if stage.near is None:
+            return whole
+        return whole._replace(neighbours={layer: whole.near[layer] for layer in stage.near})
+
 
 class Stage(NamedTuple):
     """A part of a run, resolved once: the picture's shape, how many steps, which network, how it is computed."""
@@ -53,6 +61,7 @@ class Stage(NamedTuple):
     steps: int
     network: str = MAIN
     plan: Plan = WHOLE
+    near: tuple[str, ...] | None = None  # of the layers whose neighbours the recipe seeks; None: all
 
 
 # How a recipe's words become functions
@@ -114,14 +123,27 @@ def stages(params, job: Job, machine: Machine = ANY) -> tuple[Stage, ...]:
 def stages_without_plans(job: Job) -> list[Stage]:
     """The stages of a job by shape, steps and network, each computed whole."""
     each = [Stage(shape, size.steps) for shape, size in sizes(job)]
+    last, columns = each[-1].steps, losses.aligned(job.recipe.neighbours)
+    if columns and (end := round(job.recipe.apart * sum(stage.steps for stage in each))):
+        apart = tuple(layer for layer in job.recipe.neighbours if layer not in columns)
+        each = _split(each, min(end, last - 1), {"near": columns}, {"near": apart})
     if job.first:
-        left, last = job.first.left, each[-1]
-        if not 0 < left < last.steps:
+        left = job.first.left
+        if not 0 < left < last:
             got = f"got {left}: lower fast-first"
-            raise ValueError(f"fast-first must leave from 1 to {last.steps - 1} of the steps at full size, {got}")
-        each = [stage._replace(network=FAST) for stage in each]
-        each[-1:] = [each[-1]._replace(steps=last.steps - left), last._replace(steps=left)]
+            raise ValueError(f"fast-first must leave from 1 to {last - 1} of the steps at full size, {got}")
+        each = _split(each, left, {"network": FAST}, {})
     return each
+
+
+def _split(stages, left: int, before: Mapping, after: Mapping) -> list[Stage]:
+    """Stages as `before` says, but for so many steps at their end, which are as `after` says."""
+    found = []
+    for stage in reversed(stages):
+        late = min(left, stage.steps)
+        parts = stage._replace(steps=stage.steps - late, **before), stage._replace(steps=late, **after)
+        found, left = [*(part for part in parts if part.steps), *found], left - late
+    return found
 
 
 def network(params, job: Job, stage: Stage):

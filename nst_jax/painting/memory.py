@@ -182,7 +182,7 @@ def step(plan: Plan, load: Load) -> float:
     besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
     regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
     sought = NEAREST[bool(of)] * max(1, load.guided) * sum(_floats(layer, load) for layer in load.neighbours)
-    channels = sum(widths[_block(layer) - 1] for layer in load.neighbours)
+    channels = sum(_channels(layer, load) for layer in load.neighbours)
     known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * channels) if load.neighbours else 0  # a block, the features
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     return 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
@@ -192,7 +192,7 @@ def _kept(again: int, load: Load) -> float:
     """Floats to a pixel of the maps that a gradient needs, to the deepest layer."""
     _, convs = vgg19.shape_of(load.params)
     names = vgg19.layers_of(convs)
-    asked = {vgg19.canonical(layer, convs=convs) for layer in load.layers}
+    asked = {vgg19.canonical(layer, convs=convs) for layer in vgg19.parts_of(load.layers, convs=convs)}
     deepest = max((names.index(layer) for layer in asked), default=0)
     used = [name for name in names[: deepest + 1] if name.startswith("relu")]
     return sum(_floats(name, load) for name in used if _block(name) > again or name in asked)
@@ -200,7 +200,12 @@ def _kept(again: int, load: Load) -> float:
 
 def _floats(layer: str, load: Load) -> float:
     """Floats of a map to a pixel of the picture."""
-    return vgg19.shape_of(load.params)[0][_block(layer) - 1] / vgg19.stride(layer) ** 2
+    return _channels(layer, load) / vgg19.stride(layer) ** 2
+
+
+def _channels(layer: str, load: Load) -> int:
+    widths, convs = vgg19.shape_of(load.params)
+    return sum(widths[_block(part) - 1] for part in vgg19.parts_of([layer], convs=convs))
 
 
 def _block(layer: str) -> int:

@@ -3,6 +3,7 @@
 import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
@@ -22,7 +23,8 @@ class Rate(NamedTuple):
 def scale_by_rate() -> optax.GradientTransformation:
     """Multiplies updates by a factor that `turn` may change while a run goes on."""
     return optax.GradientTransformation(
-        lambda params: Rate(jnp.float32(1)), lambda updates, state, params=None: (state.rate * updates, state)
+        lambda params: Rate(jnp.float32(1)),
+        lambda updates, state, params=None: (jax.tree.map(lambda u: state.rate * u, updates), state),
     )
 
 
@@ -32,11 +34,39 @@ def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> opta
     steps = [
         optax.scale_by_adam(b1, b2, _row(eps)),
         scale_by_rate(),
-        optax.stateless(lambda u, _: -_row(learning_rate) * jnp.asarray(u)),
+        optax.stateless(lambda u, _: jax.tree.map(lambda one: -_row(learning_rate) * jnp.asarray(one), u)),
     ]
     if slowing:
         steps.append(optax.scale_by_schedule(lambda t: 1 / jnp.sqrt(1 + slowing * t)))
     return optax.with_extra_args_support(optax.chain(*steps))
+
+
+@functools.cache
+def pyramid_adam(learning_rate=0.002, *, levels=8, b1=0.9, b2=0.999, eps=1e-8) -> optax.GradientTransformationExtraArgs:
+    """Adam on the bands of the image's Laplacian pyramid: a broad stroke moves as readily as a pixel.
+
+    An image is a linear function of its bands, so that it stays the variable: its gradient by them is the transpose.
+    """
+    inner = adam(learning_rate, b1=b1, b2=b2, eps=eps)
+
+    def bands(image):
+        shapes = [(max(1, image.shape[0] >> i), max(1, image.shape[1] >> i), 3) for i in range(levels + 1)]
+        return tuple(jnp.zeros(shape, image.dtype) for shape in shapes)
+
+    def update(updates, state, params=None):
+        (slopes,) = jax.linear_transpose(compose, bands(updates))(updates)
+        moves, state = inner.update(slopes, state)
+        return compose(moves), state
+
+    return optax.with_extra_args_support(optax.GradientTransformation(lambda params: inner.init(bands(params)), update))
+
+
+def compose(bands):
+    """The image of a Laplacian pyramid, finest band first: each is added to what is coarser, twice as large."""
+    image = bands[-1]
+    for band in bands[-2::-1]:
+        image = band + jax.image.resize(image, band.shape, "linear")
+    return image
 
 
 @functools.cache
@@ -73,4 +103,4 @@ def lbfgs(*, memory=10, linesearch_steps=20) -> optax.GradientTransformationExtr
     return optax.lbfgs(memory_size=memory, linesearch=search)
 
 
-OPTIMIZERS = {"adam": adam, "keras-adam": keras_adam, "sgd": sgd, "lbfgs": lbfgs}
+OPTIMIZERS = {"adam": adam, "pyramid-adam": pyramid_adam, "keras-adam": keras_adam, "sgd": sgd, "lbfgs": lbfgs}

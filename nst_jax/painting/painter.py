@@ -83,7 +83,7 @@ class One(NamedTuple):
 
     def weights(self, stage: Stage, turn: Turn | None = None):
         """The loss weights of a stage."""
-        return self.job.weights(stage.shape, vgg19.shape_of(self.network(stage))[0], turn)
+        return self.job.weights_at(stage, vgg19.shape_of(self.network(stage))[0], turn)
 
     def begin(self, stage: Stage):
         """The state of the picture that the job starts from."""
@@ -116,10 +116,20 @@ class One(NamedTuple):
         scenes.measure_jitted.ready(*args)
         return scenes.measure_jitted(*args)
 
-    def arguments(self, stage: Stage, scene: Scene, turn: Turn | None) -> tuple:
+    def arguments(self, stage: Stage, scene: Scene, turn: Turn | None, aligned) -> tuple:
         """(params, targets, weights)"""
         targets = losses.aim(scene.spatial, scenes.blend(scene.styles, self.job, turn))
-        return self.networks.ready(stage), targets, self.weights(stage, turn)
+        return self.networks.ready(stage), losses.with_aligned(targets, aligned or {}), self.weights(stage, turn)
+
+    def align(self, run: Run):
+        """Which features positions keep to; in the first stage the photograph alone says it."""
+        _, targets, weights = run.args
+        if not losses.aligned(weights.near):
+            return None
+        stage, share = run.now, self.job.recipe.follow if run.stage else 0.0
+        image = transfer.picture(self.solver(stage), run.state)
+        seen = scenes.follow(jobs.pictures_at(self.job, stage.shape)[0], image, share)
+        return scenes.align_jitted(self.loss(stage), self.network(stage), seen, targets.neighbours, weights)
 
     def compile(self, stage: Stage) -> None:
         """Compile what a stage will call, one beside the other; what is wrong will be raised when it is called."""
@@ -147,6 +157,9 @@ def compile_beside(one: One, stage: Stage) -> None:
     styles = jax.eval_shape(lambda styles: scenes.blend(styles, one.job, None), scene.out_info.styles)
     targets = losses.aim(scene.out_info.spatial, styles)
     image = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32)
+    if losses.aligned(weights.near):
+        align = scenes.align_jitted.lower(loss, params, image, targets.neighbours, weights)
+        targets = losses.with_aligned(targets, align.out_info)
     state = jax.eval_shape(solver.init, image)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         step = transfer.consume.lower(solver.step, state, 1, one.networks.ready(stage), targets, weights)

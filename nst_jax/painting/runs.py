@@ -89,8 +89,12 @@ class Subject(Protocol):
         """What can be measured before the first step of a stage, whatever the weights."""
         ...
 
-    def arguments(self, stage: Stage, scene, turn: Turn | None) -> tuple:
+    def arguments(self, stage: Stage, scene, turn: Turn | None, aligned) -> tuple:
         """What a step takes after its state: (params, targets, weights)."""
+        ...
+
+    def align(self, run: "Run") -> dict[str, Any] | None:
+        """Which features positions keep to from here, the beginning of a stage or a turn; None: nothing does."""
         ...
 
     def compile(self, stage: Stage) -> None:
@@ -117,6 +121,7 @@ class Run(NamedTuple):
     turn: Turn | None = None  # None: as the job has it
     turns: tuple[tuple[int, Turn], ...] = ()  # (steps done in all, what held from there on)
     scene: Any = None
+    aligned: dict[str, Any] | None = None  # which features positions keep to, if any do
     args: Any = None
     info: Any = None  # of the last step of this stage
 
@@ -150,6 +155,7 @@ class Snapshot(NamedTuple):
     leaves: tuple[np.ndarray, ...]
     turn: Turn | None = None
     turns: tuple[tuple[int, Turn], ...] = ()
+    aligned: Mapping[str, np.ndarray] = {}  # which features positions keep to, by layer
 
 
 def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
@@ -159,7 +165,7 @@ def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
         subject.compile(stages[0])
     scene = subject.measure(stages[0])
     run = _with_arguments(Run(subject, stages, 0, 0, None, scene=scene))
-    return run._replace(state=_with_rate(run, subject.begin(stages[0])))
+    return _align(run._replace(state=_with_rate(run, subject.begin(stages[0]))))
 
 
 def advance(run: Run, count: int, *, turn: Turn | None = None) -> Run:
@@ -174,14 +180,17 @@ def consume(run: Run, count: int, *, turn: Turn | None = None) -> Run:
 
 def snapshot(run: Run) -> Snapshot:
     """What has to be kept of a run to go on from here."""
-    state = devices.collect(run.state, mesh) if (mesh := run.subject.machine.mesh) else jax.device_get(run.state)
-    return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns)
+    kept, mesh = (run.state, run.aligned), run.subject.machine.mesh
+    kept = devices.collect(kept, mesh) if mesh else jax.device_get(kept)
+    state, aligned = kept
+    return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns, aligned or {})
 
 
 def restore(subject: Subject, kept: Snapshot) -> Run:
     """The run of this subject that a snapshot was taken of."""
     stage = kept.stages[kept.stage]
     run = Run(subject, kept.stages, kept.stage, kept.step, None, kept.turn, kept.turns, subject.measure(stage))
+    run = run._replace(aligned=jax.device_put(dict(kept.aligned)) or None)
     return _with_arguments(run)._replace(state=subject.restore(stage, kept.leaves))
 
 
@@ -222,7 +231,7 @@ def _advance(run, count, turn, program) -> Run:
 def _take_turn(run, turn) -> Run:
     """The run with other weights from here on: a new problem, whose lowest loss is not known yet."""
     run = _with_arguments(run._replace(turn=turn, turns=(*run.turns, (run.done, turn))))
-    return run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate))
+    return _align(run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate)))
 
 
 def _with_rate(run, state):
@@ -236,15 +245,21 @@ def _with_rate(run, state):
 
 
 def _with_arguments(run) -> Run:
-    return run._replace(args=run.subject.arguments(run.now, run.scene, run.turn))
+    return run._replace(args=run.subject.arguments(run.now, run.scene, run.turn, run.aligned))
+
+
+def _align(run) -> Run:
+    """The run whose targets have followed the picture, if any of them do."""
+    aligned = run.subject.align(run)
+    return run if aligned is None else _with_arguments(run._replace(aligned=aligned))
 
 
 def _enter_next_stage(run) -> Run:
     """The same run at the beginning of its next stage."""
-    after = run._replace(stage=run.stage + 1, step=0, scene=None, args=None, info=None)
+    after = run._replace(stage=run.stage + 1, step=0, scene=None, aligned=None, args=None, info=None)
     after = _with_arguments(after._replace(scene=run.subject.measure(after.now)))
     state = run.subject.carry(run.now, after.now, run.state)
-    return after._replace(state=_with_rate(after, state) if run.now.network != after.now.network else state)
+    return _align(after._replace(state=_with_rate(after, state) if run.now.network != after.now.network else state))
 
 
 def _take_steps(run, count, program) -> Run:

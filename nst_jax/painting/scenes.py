@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nst_jax.objective import losses
@@ -30,6 +31,25 @@ def measure(loss, params, content, regions, weights) -> Scene:
     return Scene(spatial, tuple(tuple(map(studied, region.styles)) for region in regions))
 
 
+@jax.jit
+def follow(content, image, share):
+    """What matches are found by: the photograph, and so much of the picture without its details: [h, w, 3]."""
+    return jnp.clip(content + share * _without_details(image - content), 0, 1)
+
+
+def _without_details(image):
+    """What is left of an image that is halved and brought back."""
+    h, w, c = image.shape
+    half = jax.image.resize(image, (max(1, h // 2), max(1, w // 2), c), "linear", antialias=False)
+    return jax.image.resize(half, image.shape, "linear")
+
+
+def align(loss, params, picture, known, weights) -> dict[str, Any]:
+    """Which of the features that are known of paintings each position keeps to."""
+    return loss.align(params, picture, losses.Targets(losses.Spatial({}, losses.Guides()), {}, known), weights)
+
+
+align_jitted = programs.Program(align, static_argnums=0)
 measure_jitted = programs.Program(measure, static_argnums=0)
 study_jitted = jax.jit(losses.study, static_argnums=0)
 
@@ -82,7 +102,7 @@ weigh = programs.Program(_weigh, static_argnums=0)
 
 def flat(targets):
     """Targets without content maps and features of paintings: a summary holds all that counts of these."""
-    return targets._replace(spatial=targets.spatial._replace(content={}), neighbours={})
+    return targets._replace(spatial=targets.spatial._replace(content={}, aligned={}), neighbours={})
 
 
 def state_of(solver: transfer.Solver, shape, leaves):

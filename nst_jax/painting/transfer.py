@@ -193,18 +193,16 @@ def _fill(leaf, value):
     return jax.device_put(new, leaf.sharding) if spread else jax.device_put(new)
 
 
-def resample(state, shape: tuple[int, int]):
-    """A state carried to another scale: every image in it resized, the second moments of gradients kept above zero."""
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    old = next(leaf.shape for path, leaf in leaves if _last(path) == "image")
+def resample(old, fresh):
+    """An optimizer's state carried to the scale of a fresh one: images resized, second moments kept above zero."""
 
-    def one(path, leaf):
-        if jnp.shape(leaf) != old:
+    def one(path, leaf, new):
+        if jnp.shape(leaf) == jnp.shape(new):
             return leaf
-        new = jax.image.resize(leaf, (*shape, 3), "cubic")
-        return jnp.maximum(new, 0) if _last(path) == "nu" else new
+        resized = jax.image.resize(leaf, new.shape, "cubic")
+        return jnp.maximum(resized, 0) if any(getattr(key, "name", "") == "nu" for key in path) else resized
 
-    return jax.tree_util.tree_map_with_path(one, state)
+    return jax.tree_util.tree_map_with_path(one, old, fresh)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -226,7 +224,7 @@ def carry(solver: Solver, state, shape: tuple[int, int]):
     fresh = solver.init(picture)
     if optax.tree.get(state, "diff_params_memory") is not None:  # L-BFGS measured its curvature on another grid
         return fresh
-    return _with_optimizer(fresh, resample(state, shape))
+    return _with_optimizer(fresh, state)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
@@ -240,7 +238,7 @@ def restart(solvers: tuple[Solver, Solver], state, shape: tuple[int, int]):
 
 def _with_optimizer(fresh, old):
     if isinstance(fresh, State):
-        return State(fresh.image, old.opt_state)
+        return State(fresh.image, resample(old.opt_state, fresh.opt_state))
     return fresh._replace(inner=_with_optimizer(fresh.inner, old.inner))
 
 

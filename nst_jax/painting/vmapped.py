@@ -74,7 +74,7 @@ def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array
     known, stage = batches.Known(params, jobs, ANY), Stage(jobs[0].shape, 1)
 
     def terms(number, image):
-        args = known.arguments(stage, number, known.scene(stage, number), None)
+        args = known.arguments(stage, number, known.scene(stage, number), None, None)
         return scenes.terms(known.loss(stage), image, known.network(stage), *args[1:])
 
     return terms

@@ -20,7 +20,7 @@ CONTENT_DISTANCES = ("squared", "relative", "scaled")
 STYLE_DISTANCES = ("gram", "relative-gram", "scaled-gram", "covariance", "statistics", "wasserstein")
 VARIATIONS = ("squares", "sum-squares", "absolutes", "power", "nine-point")
 WRAPPERS = ("clamped", "best", "averaged")
-ADAMS = ("adam", "keras-adam")
+ADAMS = ("adam", "pyramid-adam", "keras-adam")
 OPTIMIZERS = (*ADAMS, "sgd", "lbfgs")
 # Settings of optimizers, and which of these have them
 SETTINGS = {

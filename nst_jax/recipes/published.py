@@ -7,9 +7,10 @@ other things than ours, or its behaviour is a mistake and the intent is implemen
 
 import math
 
-from nst_jax.recipes.recipe import Recipe, Weight, listed, once, rising
+from nst_jax.recipes.recipe import Recipe, Size, Weight, listed, once, rising
 
 FIRSTS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+TEN = tuple(f"relu{block}_{i}" for block, n in enumerate((2, 2, 3, 3), 1) for i in range(1, n + 1))
 LBFGS = "Optax's L-BFGS searches its own way: equal loss, not equal path."
 TORCHVISION = "Magnitudes not verified against the original weights where the bundled network is used."
 MEMORY = "Weights from memory of the paper; its figures vary the ratio: --style-weight."
@@ -374,4 +375,22 @@ MATCHING = Recipe(
     " a content term, Gram matrices and smoothness, on pixels.",
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [MATCHING, OURS, *_ALL]}
+NNST = Recipe(
+    name="nnst",
+    source="Kolkin et al. 2022, Neural Neighbor Style Transfer, as its code has it",
+    content={},
+    style={},
+    neighbours={"columns": 1.0} | each(TEN, 1.0),
+    apart=0.2,
+    schedule=lambda size: (*rising(200, 200, smallest=64, ratio=2)(size)[:-1], Size(size, 400)),
+    size=512,
+    padding="replicate",
+    optimizer="pyramid-adam",
+    settings={"learning_rate": 0.002},
+    keep=("clamped",),
+    differs="On VGG19, whose first three convolutions of a block stand for VGG16's; the painting is not rotated; at the"
+    " end all positions count, not 64 × 64 at random, the painting's mean being taken off both sides; Adam's moments go"
+    " on from size to size; colours are not matched afterwards.",
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [MATCHING, OURS, NNST, *_ALL]}

@@ -120,6 +120,10 @@ class Recipe(NamedTuple):
     content_distance: str = "squared"
     style_distance: str = "gram"
     neighbours: Mapping[str, Weight] = {}  # layers whose every position is to be like the nearest of the painting's
+    follow: float = (
+        0.25  # how much of the current picture is in what columns are aligned by; the rest is the photograph
+    )
+    apart: float = 0.0  # share of the steps, at the end, in which columns give way to the other layers' neighbours
     variation: Weight = 0.0
     variation_kind: str = "squares"
     edge: str = "long"
