@@ -364,13 +364,13 @@ MATCHING = Recipe(
     style_distance="relative-gram",
     neighbours=each(FIRSTS[:4], 3.3),
     variation=10.0,
-    schedule=rising(60, 60, smallest=64, ratio=2),
+    schedule=rising(30, 30, smallest=64, ratio=2),
     size=512,
     style_size="down",
     padding="replicate",
     optimizer="adam",
-    settings={"learning_rate": 0.02, "b1": 0.9, "b2": 0.99},
-    keep=("clamped", "averaged:0.9"),
+    settings={"learning_rate": 0.04, "b1": 0.8, "b2": 0.95},
+    keep=("clamped", "averaged:0.8"),
     differs="After Kolkin et al. 2022, Neural Neighbor Style Transfer: its last phase all through, with all positions,"
     " a content term, Gram matrices and smoothness, on pixels.",
 )
