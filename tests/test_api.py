@@ -68,7 +68,6 @@ POSITIONAL: dict[str, str] = {
     "painting/devices.py:describe": "the mesh is the one subject, or none",
     "painting/job.py:stages": "the machine is data like the job",
     "painting/job.py:weights": "a turn is data like the shape",
-    "painting/runs.py:begin": "stages are data like the subject",
     "painting/painter.py:weights": "a turn is data like the stage",
     "painting/optimizers.py:adam": "the learning rate, as in every optimiser library",
     "painting/optimizers.py:keras_adam": "the learning rate, as in every optimiser library",

@@ -146,7 +146,11 @@ def test_what_does_not_vary_is_computed_once_and_not_batched(narrow, town, night
     last(narrow, jobs, chunk=2)
     assert sorted(made) == ["measure_jitted"] * 2 + ["study_jitted"] * 2, "one of each for each size"
     axes = batches.axes_of(jobs)
-    assert axes == (None, losses.Targets(losses.Spatial(None, None, 0), None, None), losses.Weights(None, 0, None, None))
+    assert axes == (
+        None,
+        losses.Targets(losses.Spatial(None, None, 0), None, None),
+        losses.Weights(None, 0, None, None),
+    )
     assert batches.axes_of([job(town, night), job(night, night)])[1].spatial.content == 0
 
 

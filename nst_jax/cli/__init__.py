@@ -22,6 +22,7 @@ COMMANDS = (
     "plan",
     "show",
     "rerun",
+    "resume",
     "recipes",
     "weights",
     "doctor",
@@ -63,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's own threads spin, and quarrel with XLA's
     try:
         args = parser().parse_args(argv)
+        args.argv = sys.argv[1:] if argv is None else argv
         with flags.usage(args):
             code = args.run(args)
         sys.stdout.flush()

@@ -11,7 +11,7 @@ Names of files start at the list's folder. Stop it at any time, start it again: 
 
 import time
 
-from nst_jax.cli import flags, launch, progress, report_failure, sweep
+from nst_jax.cli import flags, launch, progress, report_failure, resume, sweep
 
 WITHOUT = ("minutes", "still", "fast-first")
 
@@ -24,9 +24,27 @@ def arguments(parser):
     sweep.chunk(parser)
     flags.add(parser, without=WITHOUT)
     flags.add_cache(parser)
+    flags.add_checkpoint(parser)
 
 
 def run(args):
+    with resume.keeper(args) as keeper:
+        batch, begun = _batch(args, keeper), time.perf_counter()
+        with progress.stop_on_signals(batch.controls) as stopped:
+            try:
+                batch.paint()
+            except KeyboardInterrupt as error:
+                return _end(batch, error)
+        if stopped.error:
+            return _end(batch, stopped.error)
+        print(f"{_finish(batch)}, {time.perf_counter() - begun:.0f} s")
+        if keeper:
+            keeper.finish(str(batch.report))
+        return 1 if batch.bad() else 0
+
+
+def _batch(args, keeper):
+    """The jobs that are asked for, said and ready to be painted."""
     from nst_jax.ground import storage
     from nst_jax.orders import lists
     from nst_jax.orders.batch import Batch
@@ -42,19 +60,12 @@ def run(args):
     storage.remove_leftovers(folder, age=0 if share == (1, 1) else lists.OLD)  # others may be writing there
     if not args.no_cache:
         programs.keep()
-    batch, begun = Batch(known, folder, entries, share=share, chunk=args.chunk), time.perf_counter()
+    batch = Batch(known, folder, entries, share=share, chunk=args.chunk)
+    batch.keeper = keeper
     batch.said = lambda text: progress.say(flags.as_flags(text))
     progress.say(f"device:   {devices.describe()}")
     progress.say(f"network:  {progress.network_name(batch.network.said)}")
-    with progress.stop_on_signals(batch.controls) as stopped:
-        try:
-            batch.paint()
-        except KeyboardInterrupt as error:
-            return _end(batch, error)
-    if stopped.error:
-        return _end(batch, stopped.error)
-    print(f"{_finish(batch)}, {time.perf_counter() - begun:.0f} s")
-    return 1 if batch.bad() else 0
+    return batch
 
 
 def _finish(batch) -> str:

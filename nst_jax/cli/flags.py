@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from nst_jax.orders import order as orders
-from nst_jax.orders import words
+from nst_jax.orders import values, words
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.values import count
 
@@ -19,7 +19,10 @@ ABOUT = {
     words.MACHINE: None,
     words.RUN: None,
 }
-FACE = ("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report")  # flags that are no field's
+FACE = (
+    *("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report"),
+    *("checkpoint", "checkpoint-every"),
+)  # flags that are no field's
 VAGUE = (
     "memory",
     "weights",
@@ -118,6 +121,15 @@ def add_cache(parser) -> None:
     """Whether compiled programs are kept."""
     text = "compile anew, and don't keep compiled programs for the next run"
     parser.add_argument("--no-cache", action="store_true", help=text)
+
+
+def add_checkpoint(parser) -> None:
+    """Where a run is kept while it is painted, and how often."""
+    group = parser.add_argument_group("checkpoints").add_argument
+    text = "keep the run there on its way: `nst-jax resume DIR` goes on with it, to the same bits, whatever ended it"
+    group("--checkpoint", metavar="DIR", help=text)
+    text = "how often: 90s, or a number of steps (default: 60s)"
+    group("--checkpoint-every", metavar="TIME|N", type=as_type(values.pace), help=text)
 
 
 def outputs(args, store: int = 0) -> Outputs:

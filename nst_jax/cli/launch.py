@@ -64,6 +64,8 @@ def check(args) -> None:
         raise Refused(f"--process must be below --processes {args.processes}, got {args.process}")
     if missing and len(missing) < 3 and args.processes != 1 and not found_here():
         raise Refused(f"processes must know of each other, got nothing found: add {missing[0]}")
+    if is_one_of_several(args) and getattr(args, "checkpoint", None):
+        raise Refused("--checkpoint must not go with several processes, got them: leave it")
     if is_one_of_several(args) and getattr(args, "minutes", None):
         raise Refused("--minutes must not go with several processes, whose clocks differ: --steps")
 

@@ -8,7 +8,7 @@ nst-jax stylize town.jpg night.jpg wave.jpg -o painting.png --mask sky.png water
 import os
 import time
 
-from nst_jax.cli import flags, launch, progress, report_failure
+from nst_jax.cli import flags, launch, progress, report_failure, resume
 from nst_jax.cli.flags import Outputs
 from nst_jax.orders import order as orders
 from nst_jax.orders.order import Order
@@ -25,6 +25,7 @@ def common(parser, *, without=()):
     parser.add_argument("-o", "--output", metavar="OUT", required=True, type=flags.picture, help="the picture to write")
     flags.add(parser, without=without)
     flags.add_outputs(parser)
+    flags.add_checkpoint(parser)
     launch.arguments(parser)
 
 
@@ -36,16 +37,16 @@ def run_order(args, **more) -> int:
     """What flags ask for, with some fields besides."""
     from nst_jax.orders import compose, customise
 
-    order = flags.order(args, **more)
+    order = flags.order(args, **more).with_values(**resume.ladder_of(args))
     outputs = flags.outputs(args, store=customise.recipe_of(order).store)
     if order.only_colours:
-        asked = {"log": args.log, "report": args.report, "save-every": args.save_every}
+        asked = {"log": args.log, "report": args.report, "save-every": args.save_every, "checkpoint": args.checkpoint}
         orders.check_only_colours(order, tuple(name for name, value in asked.items() if value))
-    with compose.with_local_files(order) as local:
-        return carry_out(local, outputs, keep=not args.no_cache)
+    with resume.keeper(args) as keeper, compose.with_local_files(order) as local:
+        return carry_out(local, outputs, keep=not args.no_cache, keeper=keeper)
 
 
-def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int:
+def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper=None) -> int:
     """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed."""
     from nst_jax.orders import compose, networks, prepare, workshop
     from nst_jax.orders.watchers import Silent
@@ -71,10 +72,10 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None) -> int
         return 0
     item = item._replace(watchers=tuple(watchers(outputs)))
     notes = [*item.task.notes, *([f"changed:  {followed.why}"] if followed.why else [])]
-    return follow(item, machine, outputs, notes, begun)
+    return follow(item, machine, outputs, notes, begun=begun, keeper=keeper)
 
 
-def follow(item, machine, outputs: Outputs, notes, begun: float) -> int:
+def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> int:
     """Say what is ready, paint it, and write the picture, whatever ended it."""
     from nst_jax.orders import prepare, workshop
 
@@ -82,10 +83,13 @@ def follow(item, machine, outputs: Outputs, notes, begun: float) -> int:
     plans = ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
     with progress.stop_on_signals(controls) as stopped:
         progress.say_head(item.record, notes, plans)
-        result = workshop.carry_out(item, machine, controls=controls)
+        result = workshop.carry_out(item, machine, controls=controls, keeper=keeper)
         result.save(outputs.path)
+        if keeper and not (result.error or stopped.error):
+            keeper.finish(outputs.path)
     if error := result.error or stopped.error:
-        return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}")
+        more = f"; `nst-jax resume {keeper.folder}` goes on from there" if keeper else ""
+        return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}{more}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0
 

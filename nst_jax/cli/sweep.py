@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 
-from nst_jax.cli import flags, launch, progress, report_failure, stylize
+from nst_jax.cli import flags, launch, progress, report_failure, resume, stylize
 from nst_jax.cli.flags import Outputs
 from nst_jax.orders.values import count
 
@@ -24,6 +24,7 @@ def arguments(parser):
     chunk(parser)
     flags.add(parser, without=("still", "fast-first"), sweep=True)
     flags.add_outputs(parser)
+    flags.add_checkpoint(parser)
     launch.arguments(parser)
 
 
@@ -38,24 +39,24 @@ def run(args):
 
 
 def _run(args):
-    from nst_jax.orders import compose
+    from nst_jax.orders import compose, sweeps
 
-    begun, order = time.perf_counter(), flags.order(args)
+    begun, order = time.perf_counter(), flags.order(args).with_values(**resume.ladder_of(args))
     contents = [args.content, *(args.contents or [])]
     styles = [(style,) for style in args.style] if args.each_style else [tuple(args.style)]
-    with compose.local_names() as local:  # also fails early where an address does
+    with resume.keeper(args) as keeper, compose.local_names() as local:  # also fails early where an address does
         axes = flags.axes(args)
         starts = {"init": [*map(local, axes["init"])]} if "init" in axes else {}
         given = {"content": [*map(local, contents)], "style": [tuple(map(local, each)) for each in styles]}
-        return _paint(args, order.with_files(local), given | axes | starts, begun)
+        points = sweeps.points(order.with_files(local), given | axes | starts)
+        return _paint(args, points, keeper, begun)
 
 
-def _paint(args, order, given, begun) -> int:
+def _paint(args, points, keeper, begun) -> int:
     from nst_jax.ground import storage
     from nst_jax.orders import sweeps, tables
     from nst_jax.painting import programs
 
-    points = sweeps.points(order, given)
     outputs = {point.name: _outputs(args, point) for point in points}
     tables_of = [os.path.join(args.output, name) for name in tables.FILES]
     for point in points:
@@ -71,13 +72,14 @@ def _paint(args, order, given, begun) -> int:
     progress.say_head(first.record, first.task.notes, plan)
     progress.say(f"sweep:    {len(points)} pictures, {_how_many(sweep.chunk, len(points))}")
     storage.ensure_folder(args.output)
-    return _follow(args, sweep, begun)
+    return _follow(args, sweep._replace(keeper=keeper), begun)
 
 
 def _follow(args, sweep, begun) -> int:
     from nst_jax.orders import sweeps, workshop
 
-    whole, bad, controls = 0, 0, workshop.Controls()
+    there = sweeps.there(sweep, args.output)
+    whole, bad, controls = len(there), 0, workshop.Controls()
     total = sweep.items[0].record.total
     steps = len(sweep.items) * total
     with (
@@ -96,7 +98,10 @@ def _follow(args, sweep, begun) -> int:
         except (KeyboardInterrupt, Exception) as stop:
             error = stop
     if error := error or stopped.error:
-        return report_failure(error, more=f"; {whole} of {len(sweep.items)} pictures are whole in {args.output}")
+        more = f"; `nst-jax resume {sweep.keeper.folder}` goes on from there" if sweep.keeper else ""
+        return report_failure(error, more=f"; {whole} of {len(sweep.items)} pictures are whole in {args.output}{more}")
+    if sweep.keeper:
+        sweep.keeper.finish(args.output)
     print(f"{args.output}: {whole} picture{'s' * (whole != 1)} painted, {time.perf_counter() - begun:.0f} s")
     return 1 if bad else 0
 
@@ -104,13 +109,15 @@ def _follow(args, sweep, begun) -> int:
 @contextlib.contextmanager
 def _with_log(path, sweep):
     """A sweep whose pictures write into one log, if there is one."""
-    from nst_jax.orders.watchers import Log, Start
+    from nst_jax.orders.watchers import Log, Start, cut_log
 
     if not path:
         yield sweep
         return
     log, first = Log(path, clock=time.perf_counter), sweep.items[0]
-    log.begin(Start(first.task, first.record))
+    if going_on := sweep.keeper and sweep.keeper.back:
+        cut_log(path, sweep.keeper.knows)
+    log.begin(Start(first.task, first.record, int(bool(going_on))))
     pairs = zip(sweep.points, sweep.items, strict=True)
     items = [item._replace(watchers=(*item.watchers, log.of_picture(point.name))) for point, item in pairs]
     try:

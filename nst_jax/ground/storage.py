@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from nst_jax.ground.choices import one_line
 
 PREFIX, SUFFIX = ".nst-jax-", ".tmp"  # of files that are being written
+LOCK = "lock"  # the file in a folder that says whose it is
 
 
 @contextlib.contextmanager
@@ -18,14 +20,51 @@ def replacing(path, *, what: str = "output") -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends, and is gone if the block raises."""
     with _temporary(path, what) as file:
         yield file
-        file.close()  # whole on disk, and Windows moves no open file
-        os.replace(file.name, os.path.realpath(path))
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()  # Windows moves no open file
+        target = os.path.realpath(path)
+        os.replace(file.name, target)
+        _sync_folder(os.path.dirname(target))
 
 
 def write_text(path, text: str, *, what: str = "output") -> None:
     """Write a text file in UTF-8, whole or not at all; line ends stay as they are."""
     with replacing(path, what=what) as file:
         file.write(text.encode("utf-8", "replace"))
+
+
+def _sync_folder(folder) -> None:
+    """Have the names in a folder on disk, where a system lets one: a file that was moved is there after a power cut."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+@contextlib.contextmanager
+def locked(folder, *, what: str) -> Iterator[None]:
+    """A folder that no other process has while the block runs; the system lets go of it where a process is killed."""
+    with open(pathlib.Path(folder) / LOCK, "a+b") as file:
+        try:
+            _lock(file)
+        except OSError:
+            got = f"got {str(folder)!r}, which another run has: wait for its end, or name another"
+            raise ValueError(f"{what} must be a folder of its own, {got}") from None
+        yield
+
+
+def _lock(file) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_writable(path, *, what: str = "output") -> None:

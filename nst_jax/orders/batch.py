@@ -8,6 +8,7 @@ from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, customise, lists, networks, prepare, sweeps, tables, words, workshop
 from nst_jax.orders import record as records
+from nst_jax.orders.checkpoints import Keeper
 from nst_jax.orders.lists import Entry
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
@@ -38,6 +39,7 @@ class Batch:
         self.rows: dict[str, dict[str, Any]] = {}  # by a job's place in its list
         self.waiting: dict[tuple, list[tuple[Entry, Item]]] = {}  # jobs that are one program
         self.kept: dict = {}  # pictures that the next job may need
+        self.keeper: Keeper | None = None
         self.already = 0
 
     def paint(self) -> None:
@@ -70,7 +72,11 @@ class Batch:
             raise Refused("colour must paint something here, got only: that is `stylize`'s")
         with compose.with_local_files(order) as local:
             output, paths = self.folder / entry.output, local.files(customise.recipe_of(local).start)
-            if output.exists() and (record := lists.find_finished(output, self.wanted(local, paths))):
+            if (
+                output.exists()
+                and not self.goes_on(entry)
+                and (record := lists.find_finished(output, self.wanted(local, paths)))
+            ):
                 self.already += 1
                 self.note(entry, "done", steps=record.steps, terms=record.terms)
                 return None
@@ -79,6 +85,11 @@ class Batch:
                 self.kept.clear()
             task = networks.with_network(compose.task(local, kept=self.kept), self.network)
             return sweeps.item(task, self.size(task), self.machine, ())
+
+    def goes_on(self, entry: Entry) -> bool:
+        """Whether a job is one of several that were cut off together, and go on together."""
+        back = self.keeper and self.keeper.back
+        return bool(back) and "\n" in back.group and entry.place in back.group.split("\n")
 
     def wanted(self, order: Order, paths) -> records.Record:
         """What a job's record would say of what was asked for."""
@@ -95,8 +106,11 @@ class Batch:
         """Paint jobs that are one program."""
         left, items = dict(enumerate(entry for entry, _ in group)), [item for _, item in group]
         size = self.size(items[0].task)
+        keeping = self.keeper and workshop.Keeping(self.keeper, [entry.place for entry, _ in group])
         try:
-            for number, result in workshop.carry_out_all(items, self.machine, chunk=size, controls=self.controls):
+            for number, result in workshop.carry_out_all(
+                items, self.machine, chunk=size, controls=self.controls, keeping=keeping
+            ):
                 if isinstance(result.error, workshop.Diverged):
                     self.note(left.pop(number), "bad", reason=str(result.error))
                 elif result.record.steps == items[number].record.total:

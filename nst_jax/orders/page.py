@@ -107,6 +107,14 @@ class Report:
                 image = picture_of(_small(images.load(path, max_pixels=limit), SMALL))
                 self.sources.append(Source(kind, os.path.basename(path), image))
 
+        if start.kept:
+            self.rows = start.kept["rows"]
+            self.moments = {int(n): tuple(moment) for n, moment in start.kept["moments"].items()}
+
+    def keep(self) -> Any:
+        """The curves and the pictures so far."""
+        return {"rows": list(self.rows), "moments": {str(n): moment for n, moment in self.moments.items()}}
+
     def see(self, frame: Frame) -> None:
         """Keep a frame's losses; of the pictures every one, later every second, every fourth …"""
         if not frame.fixed:

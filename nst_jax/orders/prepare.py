@@ -70,10 +70,11 @@ def write_stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
 
 def stages_of(record: Record) -> tuple[Stage, ...]:
     """The stages that a record names."""
-    return tuple(map(_stage_of, record.stages))
+    return tuple(map(read_stage, record.stages))
 
 
-def _stage_of(row) -> Stage:
+def read_stage(row: Mapping[str, Any]) -> Stage:
+    """The stage that a row of `write_stages` is."""
     plan, near = Plan(**row.get("plan", {})), row.get("near")
     shape = row["size"][1], row["size"][0]
     return Stage(shape, row["steps"], row.get("network", jobs.MAIN), plan, None if near is None else tuple(near))

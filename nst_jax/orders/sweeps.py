@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from nst_jax.orders import compose, customise, networks, prepare, tables, workshop
 from nst_jax.orders import order as orders
+from nst_jax.orders.checkpoints import Keeper
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
@@ -89,6 +90,7 @@ class Sweep(NamedTuple):
     chunk: int
     machine: Machine
     judge: Callable
+    keeper: Keeper | None = None
 
 
 def make(swept: list[Point], *, chunk: int | None = None, watchers: Callable[[Point], Sequence[Watcher]]) -> Sweep:
@@ -127,19 +129,16 @@ def paint(
     said: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
-    rows: dict[int, tables.Row] = {}
-    across = len(dict.fromkeys(point.values[-1] for point in sweep.points))
+    rows, names = there(sweep, folder), [point.name for point in sweep.points]
+    keeping = sweep.keeper and workshop.Keeping(sweep.keeper, names, frozenset(names[number] for number in rows))
     try:
         found = workshop.carry_out_all(
-            sweep.items, sweep.machine, chunk=sweep.chunk, controls=controls, progress=progress
+            sweep.items, sweep.machine, chunk=sweep.chunk, controls=controls, progress=progress, keeping=keeping
         )
         for number, result in found:
-            point = sweep.points[number]
             if result.frame:
-                result.save(os.path.join(folder, point.name))
-                cells = _cells(point, result, sweep.judge(number, result.frame.image))
-                rows[number] = tables.Row(cells, point.values, number // across)
-            yield point, result
+                rows[number] = _save(sweep, number, result, folder)
+            yield sweep.points[number], result
     finally:
         if rows:
             axes = {
@@ -149,6 +148,26 @@ def paint(
             titled = {name.replace("_", " "): values for name, values in axes.items()}
             if why := tables.write_sweep(folder, titled, rows, len(sweep.points)):
                 said(f"plot:     left out: {why}")
+
+
+def _save(sweep, number, result, folder) -> tables.Row:
+    """Write a picture; its row, which is kept where a run is and the picture is whole."""
+    point = sweep.points[number]
+    result.save(os.path.join(folder, point.name))
+    cells = _cells(point, result, sweep.judge(number, result.frame.image))
+    across = len(dict.fromkeys(point.values[-1] for point in sweep.points))
+    row = tables.Row(cells, point.values, number // across)
+    if sweep.keeper and result.record.steps == sweep.items[number].record.total:
+        sweep.keeper.note(point.name, row._asdict())
+    return row
+
+
+def there(sweep: Sweep, folder) -> dict[int, tables.Row]:
+    """What is known of pictures that a run which goes on has painted already, by number."""
+    known = sweep.keeper.kept.rows if sweep.keeper else {}
+    names = {point.name: number for number, point in enumerate(sweep.points)}
+    rows = {name: row for name, row in known.items() if os.path.isfile(os.path.join(folder, name))}
+    return {names[name]: tables.Row(**row | {"values": tuple(row["values"])}) for name, row in rows.items()}
 
 
 def _cells(point, result, judged) -> dict[str, Any]:

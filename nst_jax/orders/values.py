@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from nst_jax import recipes
 from nst_jax.network import layers as network_layers
@@ -241,6 +241,22 @@ def _distinct(found: list, text: str) -> list:
 
 
 # How values are written, so that a parser reads them again
+
+
+class Every(NamedTuple):
+    """How often a run is kept: each so many seconds, or steps."""
+
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def pace(text: str) -> Every:
+    """`90s` or `100`: seconds or steps."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)s|([0-9]{1,9})", text)
+    seconds, steps = (float(found[1] or 0), int(found[2] or 0)) if found else (0.0, 0)
+    if not seconds and not steps:
+        raise ValueError(f"must be seconds or steps above 0, got {text!r}: write 90s, or 100")
+    return Every(seconds, steps)
 
 
 def write(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,11 +17,12 @@ from nst_jax.pictures import images
 
 
 class Start(NamedTuple):
-    """What a watcher is told before the first step: what is painted, its record so far, steps that are done already."""
+    """What a watcher is told before the first step: what is painted, and its record so far."""
 
     task: Task
     record: Record
-    done: int = 0
+    done: int = 0  # steps, of a run that goes on
+    kept: Any = None  # what the watcher itself had kept of it
 
 
 class Watcher(Protocol):
@@ -38,6 +41,11 @@ class Watcher(Protocol):
 
     def end(self, result: Any) -> None:
         """Called once, with the workshop's Result, whatever ended the run."""
+
+
+def keep(watcher: Watcher) -> Any:
+    """What a watcher needs to go on from here, plain data and arrays: of those that need something."""
+    return watcher.keep() if hasattr(watcher, "keep") else None  # type: ignore[attr-defined]
 
 
 class Silent:
@@ -80,10 +88,12 @@ class Log:
         self.path, self.clock = path, clock
 
     def begin(self, start: Start) -> None:
-        """Open the file; what it held is replaced only by a run that begins."""
-        self.begun = self.clock()
+        """Open the file; what it held is replaced by a run that begins, and cut to what is done by one that goes on."""
+        self.begun = self.clock() - (start.kept or 0.0)
+        if start.done:
+            cut_log(self.path, lambda row: "picture" in row or row.get("step", 0) <= start.done)
         self.stream = open(self.path, "a" if start.done else "w", encoding="utf-8")  # noqa: SIM115, `end` closes it
-        if not start.done:
+        if not self.stream.tell():
             self._write(head_of(start.record))
 
     def see(self, frame: Frame) -> None:
@@ -96,6 +106,10 @@ class Log:
         """Close the file."""
         self.stream.close()
 
+    def keep(self) -> float:
+        """Seconds so far."""
+        return self.clock() - self.begun
+
     def of_picture(self, name: str) -> "Watcher":
         """A watcher that writes into this log for one of several pictures."""
         return _LogOfPicture(self, name)
@@ -103,6 +117,15 @@ class Log:
     def _write(self, row):
         self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.stream.flush()
+
+
+def cut_log(path, known: Callable[[dict], bool]) -> None:
+    """Leave in a log the lines that are known: a run that was killed may have written more than was kept of it."""
+    if not os.path.exists(path):
+        return
+    lines = pathlib.Path(path).read_text(encoding="utf-8").split("\n")[:-1]  # the last may be cut short
+    whole = [line for line in lines if known(json.loads(line))]
+    storage.write_text(path, "".join(line + "\n" for line in whole), what="log")
 
 
 class _LogOfPicture:
@@ -162,14 +185,23 @@ class Still:
     """Whether a step at full size changes the picture by less than `least` of 255 on average: seen at fixed steps."""
 
     def __init__(self, shape, least: float | None):
-        self.shape, self.least, self.before = shape, least, None
+        self.shape, self.least = shape, least
+        self.before: tuple[int, np.ndarray] | None = None  # step and picture of the last look
+
+    def keep(self) -> Any:
+        """The last look."""
+        return self.before
+
+    def go_on(self, kept) -> None:
+        """Compare with the last look of a run that was cut off."""
+        self.before = kept and (kept[0], kept[1])
 
     def reached(self, frame: Frame) -> bool:
         """Whether the run may end here."""
         if self.least is None or not frame.fixed or frame.image.shape[:2] != tuple(self.shape):
             return False
-        before, self.before = self.before, frame
-        if before is None or before.step == frame.step:
+        before, self.before = self.before, (frame.step, picture_of(frame.image))
+        if before is None or before[0] == frame.step:
             return False
-        change = 255 * abs(picture_of(frame.image) - picture_of(before.image)).mean() / (frame.step - before.step)
+        change = 255 * abs(self.before[1] - before[1]).mean() / (frame.step - before[0])
         return bool(change < self.least)

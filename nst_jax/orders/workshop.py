@@ -4,24 +4,26 @@ result = paint(words.make("town.jpg", "night.jpg", size=512, minutes=5))
 result.save("painting.png")
 """
 
+import itertools
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
+from nst_jax.orders.checkpoints import Keeper, Kept
 from nst_jax.orders.compose import Recolouring
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.record import Record
-from nst_jax.orders.watchers import Start, Still, Watcher, finite_terms, picture_of
+from nst_jax.orders.watchers import Start, Still, Watcher, finite_terms, keep, picture_of
 from nst_jax.painting import painter, runs, vmapped
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Frame, Run
@@ -87,17 +89,18 @@ def recolour(asked: Recolouring) -> Result:
     return Result(record, asked.paint(), asked.extras)
 
 
-def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None) -> Result:
+def carry_out(
+    item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Keeper | None = None
+) -> Result:
     """Paint an item: the finished picture of its last good frame, and the error that ended it if one did.
 
-    What ends it before the first frame is raised: there is nothing to show then.
+    What ends it before the first frame is raised: there is nothing to show then. With a keeper, the run is kept on its
+    way, and goes on where another process has left it.
     """
-    task, controls = item.task, controls or Controls()
-
-    def begin() -> Run:
-        return painter.start(task.params, task.job, machine=machine, stages=prepare.stages_of(item.record))
-
-    for result in _paint_together([item], begin, controls):
+    task, stages = item.task, prepare.stages_of(item.record)
+    subject = painter.subject(task.params, task.job, machine=machine, stages=stages)
+    back = keeper.enter("", [item.record]) if keeper else None
+    for result in _paint_together([item], _Work(subject, keeper, back), controls or Controls()):
         if result.frame is None and result.error:
             raise result.error
         return result
@@ -107,6 +110,14 @@ def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None)
 # Several
 
 
+class Keeping(NamedTuple):
+    """Who keeps several pictures on their way, their names, and which of them are there already."""
+
+    keeper: Keeper
+    names: Sequence[str]
+    there: frozenset[str] = frozenset()
+
+
 def carry_out_all(
     items: Sequence[Item],
     machine: Machine,
@@ -114,32 +125,42 @@ def carry_out_all(
     chunk: int,
     controls: Controls | None = None,
     progress: Callable[[int, Frame], None] = lambda done, frame: None,
+    keeping: Keeping | None = None,
 ) -> Iterator[tuple[int, Result]]:
     """Paint items that are one program, a chunk at a time; yield (number, result) as they are done.
 
-    What ends the run is raised after what there is of the pictures that it was painting.
+    What ends the run is raised after what there is of the pictures that it was painting. A chunk all of whose pictures
+    are there already is left out.
     """
-    controls, before = controls or Controls(), 0
-    tasks = [item.task for item in items]
-    found = vmapped.chunks(tasks[0].params, [task.job for task in tasks], chunk=chunk, machine=machine)
-    for numbers, begin in found:
-        mine = list(dict.fromkeys(numbers))
-        steps = before * items[0].record.total
+    controls, total = controls or Controls(), items[0].record.total
+    for before, numbers, work in _chunks(items, machine, chunk, keeping):
 
-        def shown(frame, steps=steps, mine=mine):
-            progress(steps + frame.step * len(mine), frame)
+        def shown(frame, before=before, numbers=numbers):
+            progress(before * total + frame.step * len(numbers), frame)
 
         error = None
-        for number, result in zip(
-            mine, _paint_together([items[n] for n in mine], begin, controls, shown), strict=False
-        ):
+        each = _paint_together([items[n] for n in numbers], work, controls, shown)
+        for number, result in zip(numbers, each, strict=False):
             error = error if isinstance(result.error, Diverged) else result.error
             yield number, result
-        before += len(mine)
         if controls.stop.is_set():
             return
         if error:
             raise error
+
+
+def _chunks(items, machine, chunk, keeping) -> Iterator[tuple[int, list[int], "_Work"]]:
+    """For each chunk that is not there: how many pictures were before it, its numbers, what is to be done."""
+    tasks, known, before = [item.task for item in items], [item.record for item in items], 0
+    for numbers, subject in vmapped.chunks(tasks[0].params, [task.job for task in tasks], chunk=chunk, machine=machine):
+        mine = list(dict.fromkeys(numbers))
+        names = [keeping.names[n] for n in mine] if keeping else []
+        if not keeping:
+            yield before, mine, _Work(subject)
+        elif not keeping.there.issuperset(names):
+            back = keeping.keeper.enter("\n".join(names), known)
+            yield before, mine, _Work(subject, keeping.keeper, back)
+        before += len(mine)
 
 
 class Diverged(ValueError):
@@ -154,10 +175,10 @@ class _Watch:
         self.good = None  # the last frame whose losses were looked at
         self.told: list[Watcher] = []  # of the beginning, and not yet of the end
 
-    def begin(self) -> None:
-        """Tell the watchers."""
-        for watcher in self.item.watchers:
-            watcher.begin(Start(self.item.task, self.item.record))
+    def begin(self, done: int, kept: Sequence) -> None:
+        """Tell the watchers, those of a run that goes on what they kept."""
+        for watcher, mine in itertools.zip_longest(self.item.watchers, kept[: len(self.item.watchers)]):
+            watcher.begin(Start(self.item.task, self.item.record, done, mine))
             self.told.append(watcher)
 
     def see(self, frame: Frame) -> None:
@@ -206,22 +227,43 @@ class _Watch:
         return result
 
 
-def _paint_together(items, begin, controls, shown=lambda frame: None) -> Iterator[Result]:
+class _Work(NamedTuple):
+    """What a run paints, who keeps it, and what was kept of it."""
+
+    subject: Any
+    keeper: Keeper | None = None
+    back: Kept | None = None
+
+    def begin(self) -> Run:
+        """The run, from its beginning or from where it was kept."""
+        if self.back and self.back.snapshot:
+            return runs.restore(self.subject, self.back.snapshot)
+        return runs.begin(self.subject)
+
+
+def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> Iterator[Result]:
     """Paint one run; yield a result for each of its items, whatever ended it."""
     watches = [_Watch(item) for item in items]
     run, error = None, None
     still = Still(items[0].task.shape, items[0].task.order.ends.still)
     every = [EVERY, *(watcher.every for item in items for watcher in item.watchers if watcher.every)]
+
+    def kept():
+        return [still.keep(), *([*map(keep, item.watchers)] for item in items)]
+
     try:
-        for watch in watches:
-            watch.begin()
+        _tell(watches, still, work.back)
         try:
-            for run, frames in paint_in_chunks(begin(), controls, every=every, turns=items[0].task.order.turns):  # noqa: B007
+            for run, frames in paint_in_chunks(work.begin(), controls, every=every, turns=items[0].task.order.turns):
                 for watch, frame in zip(watches, frames, strict=False):
                     watch.see(frame)
                 shown(frames[0])
                 if still.reached(frames[0]) or all(watch.error for watch in watches):
                     break
+                if work.keeper:
+                    work.keeper.see(run, kept)
+            if work.keeper and run and controls.stop.is_set():
+                work.keeper.stop(run, kept)
         except (KeyboardInterrupt, Exception) as stop:
             error = stop
             if all(watch.frame is None for watch in watches):
@@ -230,6 +272,14 @@ def _paint_together(items, begin, controls, shown=lambda frame: None) -> Iterato
     finally:
         for watch in watches:
             watch.end(None)
+
+
+def _tell(watches, still, back) -> None:
+    """Tell all watchers that it begins, or goes on, and from where."""
+    before, *each = (back and back.snapshot and back.watchers) or (None, *((),) * len(watches))
+    still.go_on(before)
+    for watch, mine in zip(watches, each, strict=True):
+        watch.begin(back.snapshot.done if back and back.snapshot else 0, mine)
 
 
 def _results(watches, run, error, controls) -> Iterator[Result]:
@@ -254,7 +304,8 @@ def paint_in_chunks(
 
     Turns are taken at their steps, and from the controls between chunks; a stop ends it after one more frame.
     """
-    seconds, shown, planned = None, time.perf_counter(), list(turns)
+    seconds, shown = None, time.perf_counter()
+    planned = [turn for turn in turns if turn[0] >= run.done]  # one that goes on has taken those before
     with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.stop.is_set():
             turn = controls.turn()

@@ -40,12 +40,17 @@ from nst_jax.recipes import Recipe, Turn
 
 def start(params, job: Job, *, machine: Machine = ANY, stages: tuple[Stage, ...] = ()) -> Run:
     """A run before its first step; `stages` as another run had them, or resolved for this machine."""
-    return runs.begin(One(Networks(params, job, machine), job, machine), stages)
+    return runs.begin(subject(params, job, machine=machine, stages=stages))
 
 
 def resume(params, job: Job, kept: Snapshot, *, machine: Machine = ANY) -> Run:
     """The run that a snapshot was taken of, which goes on to the same bits on the same machine."""
-    return runs.restore(One(Networks(params, job, machine), job, machine), kept)
+    return runs.restore(subject(params, job, machine=machine), kept)
+
+
+def subject(params, job: Job, *, machine: Machine = ANY, stages: tuple[Stage, ...] = ()) -> "One":
+    """What a run of this job paints, by the stages that are given, or resolved for this machine."""
+    return One(Networks(params, job, machine), job, machine, stages)
 
 
 def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
@@ -60,10 +65,11 @@ class One(NamedTuple):
     networks: Networks
     job: Job
     machine: Machine
+    given: tuple[Stage, ...] = ()
 
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of the job on this machine."""
-        return jobs.stages(self.networks.main, self.job, self.machine)
+        """The stages that were given, or those of the job on this machine."""
+        return self.given or jobs.stages(self.networks.main, self.job, self.machine)
 
     def network(self, stage: Stage):
         """The parameters that paint a stage."""

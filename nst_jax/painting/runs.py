@@ -157,10 +157,15 @@ class Snapshot(NamedTuple):
     turns: tuple[tuple[int, Turn], ...] = ()
     aligned: Mapping[str, np.ndarray] = {}  # which features positions keep to, by layer
 
+    @property
+    def done(self) -> int:
+        """Steps done in all."""
+        return sum(stage.steps for stage in self.stages[: self.stage]) + self.step
 
-def begin(subject: Subject, stages: tuple[Stage, ...] = ()) -> Run:
+
+def begin(subject: Subject) -> Run:
     """A run of this subject before its first step."""
-    stages = stages or subject.stages()
+    stages = subject.stages()
     if _compiles_early(subject, stages[0]):
         subject.compile(stages[0])
     scene = subject.measure(stages[0])
@@ -182,7 +187,7 @@ def snapshot(run: Run) -> Snapshot:
     """What has to be kept of a run to go on from here."""
     kept, mesh = (run.state, run.aligned), run.subject.machine.mesh
     kept = devices.collect(kept, mesh) if mesh else jax.device_get(kept)
-    state, aligned = kept
+    state, aligned = jax.tree.map(np.array, kept)  # copies: on a CPU what was got is the run's own memory
     return Snapshot(run.stages, run.stage, run.step, tuple(jax.tree.leaves(state)), run.turn, run.turns, aligned or {})
 
 

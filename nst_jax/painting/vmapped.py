@@ -4,7 +4,6 @@ Weights, targets and states are arguments of a step: what varies gets an axis; w
 none. Jobs go through the device in chunks of one size, so that each shape compiles once, however many they are.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from nst_jax.painting import batches, memory, painter, runs, scenes
 from nst_jax.painting import job as one_job
 from nst_jax.painting.job import ANY, WHOLE, Job, Stage
 from nst_jax.painting.memory import Machine
-from nst_jax.painting.runs import Frame, Run
+from nst_jax.painting.runs import Frame, Subject
 from nst_jax.recipes import Recipe
 
 
@@ -41,26 +40,26 @@ def frames(
 
     Weights, contents, styles, guides, starts and seeds may vary. Chunks of one are the runs of `painter.frames`.
     """
-    for numbers, begin in chunks(params, jobs, chunk=chunk, machine=machine):
-        for found in runs.follow(begin(), every=every):
+    for numbers, subject in chunks(params, jobs, chunk=chunk, machine=machine):
+        for found in runs.follow(runs.begin(subject), every=every):
             yield dict(zip(numbers, found, strict=True))
 
 
 def chunks(
     params, jobs: Sequence[Job], *, chunk: int | None = None, machine: Machine = ANY
-) -> Iterator[tuple[list[int], Callable[[], Run]]]:
-    """For each chunk of jobs their numbers, and what begins their run; a last chunk repeats its last job to be full."""
+) -> Iterator[tuple[list[int], Subject]]:
+    """For each chunk of jobs their numbers, and what its run paints; a last chunk repeats its last job to be full."""
     check(jobs)
     fitting = chunk or fitting_chunk(params, jobs[0], count=len(jobs), machine=machine)
     size = even_chunk(fitting, len(jobs), machine.mesh)
     if size == 1:
         for number, job in enumerate(jobs):
-            yield [number], functools.partial(painter.start, params, job, machine=machine)
+            yield [number], painter.subject(params, job, machine=machine)
         return
     known, axes = batches.Known(params, jobs, machine), batches.axes_of(jobs)
     for first in range(0, len(jobs), size):
         numbers = [min(first + i, len(jobs) - 1) for i in range(size)]
-        yield numbers, functools.partial(runs.begin, batches.Many(known, tuple(numbers), axes, machine))
+        yield numbers, batches.Many(known, tuple(numbers), axes, machine)
 
 
 def even_chunk(size: int, count: int, mesh) -> int:

@@ -1,0 +1,67 @@
+"""Go on with a run that was cut off, from the folder that holds it, to what it would have written.
+
+nst-jax stylize town.jpg night.jpg -o painting.png --checkpoint kept
+nst-jax resume kept
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from nst_jax.cli import flags, progress
+from nst_jax.orders import values
+from nst_jax.orders.order import Refused
+
+
+def arguments(parser):
+    parser.add_argument("folder", metavar="DIR", help="what --checkpoint named")
+
+
+def run(args):
+    from nst_jax import cli
+    from nst_jax.orders import checkpoints
+
+    folder = os.path.abspath(args.folder)
+    if not checkpoints.files(folder):
+        got = f"got none in {args.folder!r}: name the folder that --checkpoint named"
+        raise ValueError(f"resume must have a checkpoint to go on from, {got}")
+    kept = checkpoints.find(folder, said=progress.say)
+    if kept is None:
+        got = f"got none in {args.folder!r}: begin anew"
+        raise ValueError(f"resume must have a checkpoint that is whole, {got}")
+    if kept.finished:
+        print(f"{args.folder}: finished before, {kept.finished} was written; nothing to do")
+        return 0
+    if not os.path.isdir(kept.command.folder):
+        got = f"got {kept.command.folder!r}: make it again, with the pictures in it"
+        raise FileNotFoundError(f"folder in which the run began must be there, {got}")
+    os.chdir(kept.command.folder)
+    first = cli.parser().parse_args(kept.command.argv)
+    first.argv, first.checkpoint, first.back = kept.command.argv, folder, kept
+    with flags.usage(first):
+        return first.run(first)
+
+
+def ladder_of(args) -> dict:
+    """What a run that goes on has in place of minutes: the sizes and steps that it has turned them into."""
+    back = getattr(args, "back", None)
+    if back is None or not getattr(args, "minutes", None) or not back.ladder:
+        return {}
+    return {"ladder": values.ladder(back.ladder), "steps": None, "minutes": None}
+
+
+@contextlib.contextmanager
+def keeper(args) -> Iterator:
+    """Who keeps a command's run, where it is asked for; else None."""
+    if not getattr(args, "checkpoint", None):
+        if getattr(args, "checkpoint_every", None):
+            raise Refused("checkpoint-every must go with checkpoint, got none: add checkpoint DIR")
+        yield None
+        return
+    from nst_jax.orders import checkpoints
+
+    command = checkpoints.Command(tuple(args.argv), os.getcwd())
+    every = args.checkpoint_every or values.Every(60.0)
+    back = getattr(args, "back", None)
+    with checkpoints.opened(args.checkpoint, command, every=every, back=back, said=progress.say) as found:
+        yield found

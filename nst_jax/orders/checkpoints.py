@@ -1,0 +1,203 @@
+"""A folder that holds a run while it is painted, so that it goes on after whatever has ended it, to the same bits.
+
+Each checkpoint is one file, `snapshots` says how; the last two are kept. One is written before the first step, too,
+so that there is always something to go on from.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nst_jax.ground import storage
+from nst_jax.ground.choices import one_line
+from nst_jax.orders import record as records
+from nst_jax.orders import snapshots
+from nst_jax.orders.record import Record
+from nst_jax.orders.values import Every
+from nst_jax.painting import runs
+from nst_jax.painting.runs import Run, Snapshot
+
+SUFFIX = ".checkpoint"
+KEPT = 2  # checkpoints
+
+
+class Command(NamedTuple):
+    """What a run was begun with: its words, and the folder in which they were said."""
+
+    argv: tuple[str, ...]
+    folder: str
+
+
+class Kept(NamedTuple):
+    """What a folder holds of a run."""
+
+    command: Command
+    finished: str = ""  # what was written at its end
+    group: str = ""  # which of several pictures are painted
+    records: tuple[dict[str, Any], ...] = ()  # one for each set of files that they are made of
+    snapshot: Snapshot | None = None  # None: before the first step
+    watchers: tuple = ()  # what they need to go on
+    rows: Mapping[str, Any] = {}  # by name, what is known of pictures that are finished
+
+    @property
+    def ladder(self) -> str:
+        """Its sizes and steps in words, where its order names them: minutes were turned into these."""
+        return self.records[0]["order"].get("ladder", "") if self.records else ""
+
+
+# Files
+
+
+def files(folder) -> list[pathlib.Path]:
+    """The checkpoints in a folder, the last one first."""
+    return sorted(pathlib.Path(folder).glob(f"*{SUFFIX}"), reverse=True)
+
+
+def find(folder, *, said: Callable[[str], None]) -> Kept | None:
+    """The last checkpoint in a folder that is whole; what is not is said, and the one before it taken."""
+    for path in files(folder):
+        try:
+            return _of_tree(snapshots.read(path))
+        except (ValueError, OSError, KeyError, TypeError, IndexError, AttributeError) as error:
+            said(f"checkpoint: {path.name} can't be used ({one_line(error)}): going on from the one before")
+    return None
+
+
+def _as_tree(kept: Kept) -> dict[str, Any]:
+    snapshot = None if kept.snapshot is None else snapshots.as_tree(kept.snapshot)
+    return kept._asdict() | {"rows": dict(kept.rows), "command": kept.command._asdict(), "snapshot": snapshot}
+
+
+def _of_tree(tree) -> Kept:
+    snapshot = None if tree["snapshot"] is None else snapshots.of_tree(tree["snapshot"])
+    command = Command(tuple(tree["command"]["argv"]), tree["command"]["folder"])
+    whole = tree | {"command": command, "snapshot": snapshot}
+    return Kept(**whole | {name: tuple(tree[name]) for name in ("records", "watchers")})
+
+
+# While it is painted
+
+
+class Keeper:
+    """Keeps where a run stands, beside its steps; and knows what was kept of it by a process that has ended."""
+
+    def __init__(self, folder, command: Command, *, every: Every, back: Kept | None, said: Callable[[str], None]):
+        self.folder, self.every, self.said = pathlib.Path(folder), every, said
+        self.back = back  # until the group that it is of is painted
+        self.kept = Kept(command, rows=dict(back.rows) if back else {})
+        self.number = max([0, *(int(path.name.split(".")[0]) for path in files(folder))])
+        self.at, self.step = time.monotonic(), 0
+        self.writer = concurrent.futures.ThreadPoolExecutor(1)
+        self.writing: concurrent.futures.Future | None = None
+
+    def enter(self, group: str, known: Sequence[Record]) -> Kept | None:
+        """Begin with a picture, or with several: what was kept of just these, if their files are the same."""
+        rows = tuple({str(record.inputs): _of_record(record) for record in reversed(known)}.values())[::-1]
+        back, self.back = (self.back, None) if self.back and self.back.group == group else (None, self.back)
+        self.kept, self.step = self.kept._replace(group=group, records=rows, snapshot=None, watchers=()), 0
+        if back is None or not back.records:
+            self._write(self.kept)
+            return None
+        for old, new in zip(back.records, rows, strict=False):
+            check_files(old, new)
+        for change in records.changes(Record(**back.records[0]), Record(**rows[0])):
+            self.said(f"changed:  {change}: the picture may differ")
+        self.kept = self.kept._replace(snapshot=back.snapshot, watchers=back.watchers)
+        self.step = back.snapshot.done if back.snapshot else 0
+        return back
+
+    def knows(self, row: dict[str, Any]) -> bool:
+        """Whether a line of a log is of what was kept: of a picture that is there, or a step of one that goes on."""
+        back, name = self.back, row.get("picture")
+        begun = back and back.snapshot and name in back.group.split("\n") and row["step"] <= back.snapshot.done
+        return name is None or name in self.kept.rows or bool(begun)
+
+    def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
+        """Keep a run if it is time to; the copy is made now, and written beside the next steps."""
+        due = run.done // self.every.steps > self.step // self.every.steps if self.every.steps else False
+        late = self.every.seconds and time.monotonic() - self.at >= self.every.seconds
+        if run.finished or not (due or late) or (self.writing and not self.writing.done()):
+            return
+        self.at, self.step = time.monotonic(), run.done
+        kept = self.kept = self.kept._replace(snapshot=runs.snapshot(run), watchers=tuple(watchers()))
+        self.writing = self.writer.submit(self._write_aside, kept)
+
+    def stop(self, run: Run, watchers: Callable[[], Sequence]) -> None:
+        """Keep a run that was stopped, before anything else is done."""
+        self._wait()
+        if not run.finished:
+            self.kept = self.kept._replace(snapshot=runs.snapshot(run), watchers=tuple(watchers()))
+            self._write(self.kept)
+
+    def note(self, name: str, row: Any) -> None:
+        """Keep what is known of a picture that is finished and saved."""
+        self._wait()
+        self.kept = self.kept._replace(rows={**self.kept.rows, name: row})
+        self._write(self.kept)
+
+    def finish(self, what: str) -> None:
+        """Keep no more than that the run is finished, and what it has written."""
+        self._wait()
+        self._write(Kept(self.kept.command, finished=what))
+        for path in files(self.folder)[1:]:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._wait()
+        self.writer.shutdown()
+
+    def _wait(self):
+        if self.writing:
+            self.writing.result()
+
+    def _write_aside(self, kept):
+        try:
+            self._write(kept)
+        except (ValueError, OSError) as error:
+            self.said(f"checkpoint: {one_line(error)}; the run goes on, and can be resumed from an earlier one")
+
+    def _write(self, kept):
+        self.number += 1
+        snapshots.write(self.folder / f"{self.number:08}{SUFFIX}", _as_tree(kept))
+        for path in files(self.folder)[KEPT:]:
+            path.unlink(missing_ok=True)
+
+
+def _of_record(record: Record) -> dict[str, Any]:
+    """A record as plain data."""
+    return record._asdict() | {"network": dict(record.network), "stages": list(record.stages)}
+
+
+def check_files(old, new) -> None:
+    """Raise if a picture, or the network, is not the one that a run began with."""
+    for kind, rows in old["inputs"].items():
+        now = new["inputs"].get(kind, [])
+        for n, row in enumerate(rows):
+            if n >= len(now) or now[n]["sha256"] != row["sha256"]:
+                got = f"got another {row['name']!r}: put it back, or begin anew without resume"
+                raise ValueError(f"{kind} must be the file that the run began with, {got}")
+    if old["network"].get("sha256") != new["network"].get("sha256"):
+        raise ValueError("weights must be those that the run began with, got others: put them back, or begin anew")
+
+
+@contextlib.contextmanager
+def opened(folder, command: Command, *, every: Every, back: Kept | None, said) -> Iterator[Keeper]:
+    """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
+    folder = storage.ensure_folder(folder)
+    with storage.locked(folder, what="checkpoint"):
+        storage.remove_leftovers(folder, age=0)
+        if back is None and (known := find(folder, said=said)) and not known.finished:
+            got = f"got {os.fspath(folder)!r}, whose run is not finished"
+            raise ValueError(
+                f"checkpoint must be a new folder, {got}: `nst-jax resume` goes on with it, or name another"
+            )
+        keeper = Keeper(folder, command, every=every, back=back, said=said)
+        try:
+            yield keeper
+        finally:
+            keeper.close()
