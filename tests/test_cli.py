@@ -1,5 +1,6 @@
 """The command line as its user meets it: what it does, what it says, what it refuses and leaves alone."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -280,10 +281,10 @@ def test_plain_lines_are_few_and_show_the_pace(capsys):
         for step in range(5, 601, 5):
             show(step, shown(step, loss=600 / step, fixed=step % 10 == 0))
     lines = capsys.readouterr().err.splitlines()
-    assert 19 <= len(lines) <= 21
-    assert lines[0] == "step 10/600  content 60  style 2" or re.match(
-        "step 10/600  content 60  style 2  .* left", lines[0]
-    )
+    assert 21 <= len(lines) <= 23
+    assert lines[0] == "compiling"
+    assert re.fullmatch("compiled in [0-9]+ s, the first steps among it", lines[1])
+    assert re.fullmatch("step 10/600  content 60  style 2(  .* left)?", lines[2])
     assert re.fullmatch(r"step 600/600  content 1  style 2  \S+ steps/s  0:00 left", lines[-1])
 
 
@@ -399,7 +400,7 @@ PICTURES = [
     ("empty.png", r"picture must be a file with something in it, got .*empty\.png"),
     ("cut.png", r"picture must be whole, got .*cut\.png"),
     ("text.png", r"file must be a picture .*, got .*text\.png"),
-    ("small.png", r"picture must be at least 16 px high and wide, got 15 × 40 in .*small\.png"),
+    ("small.png", r"picture must be at least 16 px wide and high, got 40×15 in .*small\.png"),
     (".", r"picture must be a file, got the folder"),
 ]
 
@@ -685,8 +686,53 @@ def test_a_signal_saves_the_picture_as_it_is(studio, tmp_path, number, expected)
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_before_the_first_picture(studio, tmp_path, number, expected):
     process = started(studio, tmp_path, "--steps", "20000", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert interrupted(process, "network:", number) == (expected, "", "nst-jax: stopped\n")
-    assert os.listdir(tmp_path) == []
+    code, out, err = interrupted(process, "network:", number)
+    assert (code, out) == (expected, "")
+    last = err.splitlines()[-1]
+    if os.listdir(tmp_path):  # it was heard between two chunks only: what it raised was lost in a callback of Python's
+        assert re.fullmatch(r"nst-jax: stopped; the picture after [0-9]+ steps is in \S+", last)
+    else:
+        assert last == "nst-jax: stopped before the first steps: no picture is written"
+
+
+def test_a_signal_whose_exception_is_lost_stops_a_run_all_the_same():
+    """Python drops what is raised in a callback of its garbage collector: a run went on to its end."""
+    controls = workshop.Controls()
+    with progress.stop_on_signals(controls) as stopped:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert controls.stop.is_set()
+        assert isinstance(stopped.error, progress.Terminated)
+
+
+@pytest.mark.parametrize("kind", ["full", "gone"])
+def test_a_picture_that_can_not_be_saved_where_it_was_to_is_saved_elsewhere(kind, tmp_path, monkeypatch, capsys):
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    places = []
+
+    class Result:
+        def save(self, path):
+            places.append(path)
+            if path.startswith(str(out)):
+                raise OSError("No space left on device" if kind == "full" else "it is gone")
+            pathlib.Path(path).write_bytes(b"saved")
+
+    with pytest.raises(
+        OSError, match=r"(No space left on device|it is gone); the picture is in \S+/home/nst-jax-\d+\.png"
+    ):
+        stylize.save(Result(), str(out / "a.png"))
+    assert len(places) == 3
+    assert [path.suffix for path in home.iterdir()] == [".png"]
+
+
+def test_a_name_that_is_too_long_is_said_before_anything_is_painted(studio, tmp_path, run):
+    code, _, err = run("stylize", "town.png", "night.png", "-o", tmp_path / f"{'a' * 300}.png")
+    assert code == 1
+    assert err.startswith("nst-jax: --output must be writable, got ")
+    assert "File name too long" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal")

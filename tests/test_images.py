@@ -280,7 +280,7 @@ def test_fifo_is_refused(tmp_path):
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (1, 1)])
 def test_too_small_a_picture(tmp_path, shape):
     path = write(tmp_path / "a.png", noise(*shape))
-    assert f"at least 16 px high and wide, got {shape[0]} × {shape[1]}" in message(images.read, path)
+    assert f"at least 16 px wide and high, got {shape[1]}×{shape[0]}" in message(images.read, path)
 
 
 def bomb(path, width, height):
@@ -426,7 +426,7 @@ def test_shape_for():
 
 
 def test_shape_for_refuses():
-    assert "got 8 × 64 from 100 × 800: choose a larger" in message(images.shape_for, (100, 800), 64)
+    assert "got 64×8 from 800×100: raise size to 128, or crop" in message(images.shape_for, (100, 800), 64)
     assert "did you mean width?" in message(images.shape_for, (100, 100), 64, edge="wide")
     for size in (0.5, "512", (1, 2, 3), (100.5, 20), [[1, 2]], -100, (0, 50)):
         message(images.shape_for, (600, 800), size)

@@ -82,10 +82,14 @@ def _bar(steps) -> Iterator[Show]:
 
 @contextlib.contextmanager
 def _lines(steps) -> Iterator[Show]:
-    words, last = Words(steps), -1
+    words, last, begun = Words(steps), -1, time.perf_counter()
+    say("compiling")
 
     def show(step, frame):
-        nonlocal last
+        nonlocal last, begun
+        if begun:
+            say(f"compiled in {time.perf_counter() - begun:.0f} s, the first steps among it")
+            begun = 0.0
         text, due = words(step, frame), step * PLAIN_LINES // steps
         if due > last and frame.fixed:
             last = due
@@ -141,12 +145,10 @@ def stop_on_signals(controls) -> Iterator[Signals]:
         return
 
     def handle(number, frame):
-        if controls.running and not found.number:
-            found.number = number
-            controls.stop.set()
-            return
-        found.number = number
-        raise found.error or KeyboardInterrupt
+        first, found.number = not found.number, number
+        controls.stop.set()  # also where what is raised gets lost, as in a callback of the garbage collector
+        if not controls.running or not first:
+            raise found.error or KeyboardInterrupt
 
     old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -109,6 +109,8 @@ def _temporary(path, what):
         raise kind(f"{what} must be in an existing folder, got {name}: make {folder!r} first")
     temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(target)  # whether a system takes a name of this length
         with open(temporary, "xb") as file:
             yield file
     except Exception as error:

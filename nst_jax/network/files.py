@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from nst_jax.ground import storage
-from nst_jax.network import layers
+from nst_jax.ground.choices import one_line
+from nst_jax.network import hdf5, layers
 from nst_jax.network.layers import Activation, Activations, Params
 
 FORMAT = "nst_jax VGG 1"
@@ -43,14 +44,10 @@ def read(path=None) -> Params:
     """
     path = find(path)
     with open_weights(path) as file:
-        params = {name: _arrays(group) for name, group in file.items() if name != "activations"}
+        params = {name: hdf5.arrays(group, name) for name, group in file.items() if name != "activations"}
         params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
     check_params(params, path)
     return params
-
-
-def _arrays(group):
-    return {name: np.asarray(value, np.float32) for name, value in group.items()}
 
 
 def activations(path=None) -> Activations | None:
@@ -59,16 +56,21 @@ def activations(path=None) -> Activations | None:
         found = file.get("activations")
         if not isinstance(found, h5py.Group):
             return None
-        return {name: Activation(**_arrays(group)) for name, group in found.items()}
+        each = {name: hdf5.arrays(group, name) for name, group in found.items()}
+        return {name: Activation(known["mean"], known["square"]) for name, known in each.items()}
 
 
 def info(path=None) -> dict[str, Any]:
     """What a weight file says of itself, with its path and sha256."""
     path = find(path)
     with open_weights(path) as file:
-        attributes = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in file.attrs.items()}
+        said = {"precision": "unknown", **hdf5.attributes(file)}
     with open(path, "rb") as stream:
-        return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest(), **attributes}
+        return said | {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+class _NotOurs(ValueError):
+    """An HDF5 file of somebody else's."""
 
 
 @contextlib.contextmanager
@@ -78,12 +80,14 @@ def open_weights(path):
     if not pathlib.Path(path).is_file():
         raise FileNotFoundError(f"weights must be a file, got {path}, which is not there: {remedy}")
     try:
-        with h5py.File(path) as file:
-            if file.attrs.get("format") != FORMAT:
-                raise ValueError(f"weights must be a file of ours, got {path}: {remedy}")
+        with hdf5.opened(path) as file:
+            if hdf5.attributes(file).get("format") != FORMAT:
+                raise _NotOurs(f"weights must be a file of ours, got {path}: {remedy}")
             yield file
-    except (OSError, KeyError, RuntimeError) as error:
-        raise ValueError(f"weights must be a whole HDF5 file, got {path}: {remedy}") from error
+    except _NotOurs:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"weights must be a whole HDF5 file, got {path} ({one_line(error)}): {remedy}") from error
 
 
 # Where they are

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.io
 
 from nst_jax.ground import choices
-from nst_jax.network import files, layers
+from nst_jax.network import files, hdf5, layers
 
 IMAGENET = {"mean": np.array((0.485, 0.456, 0.406)), "std": np.array((0.229, 0.224, 0.225))}  # as torchvision says
 CAFFE = {"mean": np.array(layers.MEAN), "std": np.array(layers.STD)}
@@ -27,6 +27,7 @@ NAMED = re.compile(r"(?:block|conv)([1-9]\d?)_(?:conv)?([1-9]\d?)")  # Keras' bl
 NUMBERED = re.compile(r"conv2d(?:_(\d+))?")
 TORCHVISION = re.compile(r"(?:.*\.)?features\.(\d+)\.(weight|bias)")
 WIDEST = 8192  # channels: a damaged file may claim any size
+LARGEST = 2_000_000_000  # bytes of what is packed in a .keras file: VGG19 with its optimizer's moments has 1.7 GB
 CLEAR = 2.5  # the real network's 16 kernels give 5.5; random ones pass this bound one time in 300
 
 
@@ -56,8 +57,8 @@ def _float32(value):
 
 def read_hdf5(path, *, stream=None) -> Published:
     """Keras' HDF5 file, or our own."""
-    with _one_line_error(path), h5py.File(stream or path) as file:
-        ours = file.attrs.get("format") == files.FORMAT
+    with _one_line_error(path), hdf5.opened(stream or path) as file:
+        ours = hdf5.attributes(file).get("format") == files.FORMAT
         convolutions = [] if ours else _find_convolutions(file)
     return _ours(path) if ours else _keras(convolutions, path)
 
@@ -91,7 +92,7 @@ def _find_convolutions(file) -> list[_Convolution]:
         biases = [v[()] for v in group.values() if isinstance(v, h5py.Dataset) and v.shape == dataset.shape[-1:]]
         layer = {"kernel": _float32(dataset[()]), **({"bias": _float32(biases[0])} if biases else {})}
         owner = (group.parent if group.name.endswith("/vars") else group).name.split("/").pop()  # conv2d_1/vars/0
-        found.append(_Convolution(owner, group.attrs.get("name", owner), layer))
+        found.append(_Convolution(owner, str(hdf5.attributes(group).get("name", owner)), layer))
 
     file.visititems(visit)
     return found
@@ -202,6 +203,8 @@ def read_zip(path) -> Published:
     """Keras 3's `.keras`, with its HDF5 inside, or PyTorch's `.pth`."""
     with _one_line_error(path), zipfile.ZipFile(path) as archive:
         keras = "model.weights.h5" in archive.namelist()
+        if keras and archive.getinfo("model.weights.h5").file_size > LARGEST:
+            raise ValueError(f"model.weights.h5 in it is larger than {LARGEST:,} bytes")
         weights = io.BytesIO(archive.read("model.weights.h5")) if keras else None
     return read_hdf5(path, stream=weights) if keras else read_pth(path)
 

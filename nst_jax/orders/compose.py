@@ -63,13 +63,13 @@ def with_local_files(order: Order) -> Iterator[Order]:
 def local_names() -> Iterator[Callable[[str], str]]:
     """For a while, a function that gives addresses on the web the names of files, and leaves other names alone."""
     known: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="nst-jax-") as folder:
+    with contextlib.ExitStack() as folders:
 
         def local(name):
             if not download.is_address(name):
                 return name
             if name not in known:
-                os.mkdir(place := os.path.join(folder, str(len(known))))
+                place = folders.enter_context(tempfile.TemporaryDirectory(prefix="nst-jax-"))
                 known[name] = str(download.picture(name, place))
             return known[name]
 

@@ -178,6 +178,8 @@ def check(order: Order) -> None:
         raise Refused("network must be named once, got several of network, weights and preview: leave all but one")
     if order.only_colours:
         check_only_colours(order)
+    if order.ends.minutes and order.ends.steps:
+        raise Refused("minutes must not go with steps, got both, and either says how many there are: leave one of them")
     if order.pictures.style:
         _check_styles(order, len(order.pictures.style))
 

@@ -81,7 +81,8 @@ def shape_for(shape, size, *, edge="long") -> tuple[int, int]:
     except (TypeError, ValueError):
         got = f"got {size!r}: give one edge or (height, width)"
         raise ValueError(f"size must be whole pixels, {got}") from None
-    _check_edges(h, w, f"from {height} × {width}")
+    enough = -(-SMALLEST * chosen(height, width) // min(height, width))
+    _check_edges(h, w, f"from {width}×{height}", remedy=f"raise size to {enough}, or crop the picture")
     return h, w
 
 
@@ -197,11 +198,10 @@ def _check_readable(path):
         raise ValueError(f"picture must be a file with something in it, got {_quoted(path)}: fetch it again")
 
 
-def _check_edges(h, w, origin):
+def _check_edges(h, w, origin, *, remedy="choose a larger one"):
     """Raise if a picture is too small for the network."""
     if min(h, w) < SMALLEST:
-        got = f"got {h} × {w} {origin}: choose a larger one"
-        raise ValueError(f"picture must be at least {SMALLEST} px high and wide, {got}")
+        raise ValueError(f"picture must be at least {SMALLEST} px wide and high, got {w}×{h} {origin}: {remedy}")
 
 
 def _quoted(path):
