@@ -17,7 +17,7 @@ from nst_jax.orders import order as orders
 from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
 from nst_jax.painting.job import Job
-from nst_jax.pictures import colour, download, icc, images, masks
+from nst_jax.pictures import colour, download, guarded, icc, images, masks
 
 
 class Task(NamedTuple):
@@ -55,13 +55,16 @@ class Recolouring(NamedTuple):
 @contextlib.contextmanager
 def with_local_files(order: Order) -> Iterator[Order]:
     """For a while, pictures that are named by addresses on the web are files, which this order names instead."""
-    with local_names() as local:
+    with local_names(max_pixels=most_pixels(order)) as local:
         yield order.with_files(local)
 
 
 @contextlib.contextmanager
-def local_names() -> Iterator[Callable[[str], str]]:
-    """For a while, a function that gives addresses on the web the names of files, and leaves other names alone."""
+def local_names(*, max_pixels: int = images.MAX_PIXELS) -> Iterator[Callable[[str], str]]:
+    """For a while, a function that gives addresses on the web the names of files, and leaves other names alone.
+
+    What comes from there is decoded in a process with limits before it is used.
+    """
     known: dict[str, str] = {}
     with contextlib.ExitStack() as folders:
 
@@ -71,6 +74,7 @@ def local_names() -> Iterator[Callable[[str], str]]:
             if name not in known:
                 place = folders.enter_context(tempfile.TemporaryDirectory(prefix="nst-jax-"))
                 known[name] = str(download.picture(name, place))
+                guarded.check(known[name], max_pixels=max_pixels)
             return known[name]
 
         try:

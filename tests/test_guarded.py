@@ -1,0 +1,72 @@
+"""Pictures from strangers: what crashes, swells or lasts in a decoder ends there, and is one line here."""
+
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst_jax.orders import compose
+from nst_jax.pictures import download, guarded, images, samples
+
+
+def test_a_good_picture_passes(tmp_path):
+    images.save(tmp_path / "a.jpg", samples.draw("skyline", (32, 40)))
+    guarded.check(tmp_path / "a.jpg", max_pixels=10_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_text("no picture"), "file must be a picture"),
+        (lambda path: Image.new("RGB", (200, 100)).save(path, "PNG"), "picture must hold at most 10,000 pixels"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40)), "a.png"),
+    ],
+)
+def test_what_is_no_picture_is_said_as_it_is_here(make, said, tmp_path):
+    make(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=said) as there:
+        guarded.check(tmp_path / "a.png", max_pixels=10_000)
+    with pytest.raises(ValueError, match=said) as here:
+        images.read(tmp_path / "a.png", max_pixels=10_000)
+    assert str(there.value) == " ".join(str(here.value).split())
+
+
+HEAD = "import sys; sys.path.insert(0, sys.argv[1]); from nst_jax.pictures import guarded; guarded._limit(10**9); "
+ENDS = {
+    "crash": f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})",
+    "memory": HEAD + "bytearray(2 * 10**9)",
+    "files": HEAD + "[open(sys.executable) for _ in range(100)]",
+    "written": HEAD + "open('out', 'wb', 0).write(b'x' * 100)",
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_decoder_that_breaks_its_limits_ends_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"got 'a\.png', which made its decoder crash: convert it"):
+        guarded.check("a.png", max_pixels=10_000, start=ENDS[name])
+    assert not (tmp_path / "out").exists() or not (tmp_path / "out").stat().st_size
+
+
+def test_a_decoder_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.2)
+    with pytest.raises(ValueError, match=r"picture must be decoded within 0\.2 s, got 'a\.png': fetch another"):
+        guarded.check("a.png", max_pixels=10_000, start="while True: pass")
+
+
+def test_pictures_at_addresses_are_decoded_there_first(tmp_path, monkeypatch):
+    def fetched(url, folder):
+        path = tmp_path / download.file_name(url)
+        if "bad" in url:
+            path.write_text("no picture")
+        else:
+            images.save(path, np.full((20, 20, 3), 0.5))
+        return path
+
+    monkeypatch.setattr(download, "picture", fetched)
+    with compose.local_names() as local:
+        assert local("https://example.org/good.png") == str(tmp_path / "good.png")
+    with pytest.raises(ValueError, match=r"file must be a picture .* got 'https://example\.org/bad\.png'"):  # noqa: SIM117
+        with compose.local_names() as local:
+            local("https://example.org/bad.png")
