@@ -51,7 +51,7 @@ def test_flags_make_the_order_that_the_same_words_make():
         "content-layers": "relu4_2:0.5,conv1_1", "pool": "average", "keep": "none", "optimizer": "lbfgs", "memory": "9",
         "seed": "3", "style-scale": "0.5", "style-size": "90", "colour": "content-luminance", "alpha": "stylise",
         "bits": "16", "network": "fast", "max-memory": "4GB", "precision": "bfloat16", "mesh": "data=2",
-        "minutes": "2", "still": "0.02", "fast-first": "3", "tv-weight": "0.5", "content-weight": "2",
+        "still": "0.02", "fast-first": "3", "tv-weight": "0.5", "content-weight": "2",
     }  # fmt: skip
     typed = [word for name, text in given.items() for word in (f"--{name}", text)]
     argv = ["stylize", "a.png", "b.png", "-o", "c.png", *typed, "--keep-metadata", "--mask", "m.png"]

@@ -315,7 +315,8 @@ def test_everything_at_once_is_made_again(paint, again):
 
 def test_a_plan_for_some_minutes_is_followed_again(paint, again, monkeypatch):
     monkeypatch.setattr(budget, "measure", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 48 / 64))
-    path = paint(ladder="32,48", minutes=0.35, steps="40")
+    monkeypatch.delitem(ORDER, "steps")
+    path = paint(ladder="32,48", minutes=0.35)
     monkeypatch.setattr(budget, "measure", None)  # nothing is timed again
     code, err, out = again(path)
     assert code == 0, err
