@@ -325,6 +325,18 @@ def test_a_plan_for_some_minutes_is_followed_again(paint, again, monkeypatch):
     assert len(held(path).stages) == 2
 
 
+def test_a_strangers_record_asks_for_few_pixels_unless_told_otherwise(paint, again, monkeypatch):
+    path = paint()
+    monkeypatch.setattr(record, "PIXELS", 48 * 64 - 1)
+    code, err, _ = again(path)
+    assert code == 1
+    text = "settings must ask for at most 3,071 pixels, got 64×48: raise --max-pixels if you trust them"
+    assert err.splitlines()[-1] == f"nst-jax: {text}"
+    code, err, out = again(path, "--max-pixels", "3072")
+    assert code == 0, err
+    assert held(out) == held(path)
+
+
 @pytest.mark.parametrize("name", ["texture", "reconstruct"])
 def test_textures_and_reconstructions_are_made_again(run, again, tmp_path, name):
     path = tmp_path / "result.png"

@@ -6,6 +6,7 @@ nst-jax rerun painting.png --content town.jpg --style night.jpg -o again.png
 import os
 
 from nst_jax.cli import flags, launch, progress, stylize
+from nst_jax.orders import values
 
 FILES = ("mask", "style-mask", "strength-map", "init", "palette")
 
@@ -20,6 +21,8 @@ def arguments(parser):
         add(f"--{name}", metavar="FILE", nargs="+", help="as it was used, where it was")
     add("--keep-metadata", action="store_true", help="the content's ICC profile and EXIF, where they were kept")
     add("--weights", metavar="FILE", help="the network (default: see `nst-jax weights info`)")
+    text = "largest picture that is painted, whose settings may be a stranger's (default: 64000000)"
+    add("--max-pixels", metavar="N", type=flags.as_type(values.count), help=text)
     flags.add_outputs(parser)
     launch.arguments(parser)
 
@@ -41,6 +44,7 @@ def _run(args):
     files = {name: getattr(args, name.replace("-", "_")) or [] for name in FILES}
     files |= {"content": [args.content], "style": args.style}
     order = record.order_of(known, files, keep_metadata=args.keep_metadata)
+    order = order.with_values(max_pixels=args.max_pixels)
     if args.weights:
         order = order.with_values(weights=args.weights, network=None, preview=order.machine.preview)
     with compose.with_local_files(order) as local:

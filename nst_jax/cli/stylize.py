@@ -52,6 +52,7 @@ def run_order(args, **more) -> int:
 def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper=None) -> int:
     """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed."""
     from nst_jax.orders import compose, networks, prepare, workshop
+    from nst_jax.orders import record as records
     from nst_jax.orders.watchers import Silent
     from nst_jax.painting import programs
 
@@ -62,6 +63,8 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper
     network = networks.Network(networks.weights_path(order))
     task = compose.task(order)
     check_kind(outputs.path, task)
+    if record:
+        records.check_shape(task.shape, order.machine.max_pixels or records.PIXELS)
     for note in task.notes:
         progress.say(note)
     if keep:

@@ -26,6 +26,7 @@ ROOM = 4_000  # bytes of what is known only after a run: its final terms
 VALUE = 2_000  # characters of a field's value
 DEEPEST = 5  # how deep a record's values are nested
 MOST = {"steps": 1_000_000, "memory": 1_000, "linesearch_steps": 1_000}  # what a stranger's record may ask for
+PIXELS = 64_000_000  # of a picture that such a record may ask for, unless somebody says otherwise
 PLAN = {"again": int, "window": int, "recomputed": bool, "direct": bool}  # as `painting.memory` has it
 INPUTS = ("content", "style", "mask", "style-mask", "strength-map", "init", "palette")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
@@ -273,6 +274,15 @@ def check_bounds(asked: Order) -> Order:
         if value > MOST[name]:
             raise ValueError(f"settings must ask for at most {MOST[name]} {name.replace('_', ' ')}, got {value}")
     return asked
+
+
+def check_shape(shape: tuple[int, int], most: int) -> None:
+    """Raise if a record asks for a larger picture than it may."""
+    h, w = shape
+    if h * w > most:
+        raise ValueError(
+            f"settings must ask for at most {most:,} pixels, got {w}×{h}: raise max-pixels if you trust them"
+        )
 
 
 def check_files(record: Record, kind: str, paths: Sequence) -> None:

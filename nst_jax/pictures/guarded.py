@@ -43,7 +43,7 @@ def decode(path: str, max_pixels: str) -> None:
     try:
         images.read(path, max_pixels=int(max_pixels))
     except (ValueError, OSError) as error:
-        print(one_line(error))
+        sys.stdout.write(one_line(error))
         sys.exit(REFUSED)
 
 
