@@ -135,7 +135,7 @@ def test_twenty_jobs_three_bad_killed_twice_end_as_undisturbed_ones(batch, studi
         (f"twenty.csv, line {i + 2}", f"{i}.png") for i in range(20)
     ]
     assert [i for i, row in enumerate(rows) if row["state"] != "done"] == [4, 9, 14]
-    assert all(row["steps"] == "2" and float(row["style_loss"]) > 0 for row in rows if row["state"] == "done")
+    assert all(row["steps"] == "2" and float(row["style_term"]) > 0 for row in rows if row["state"] == "done")
     out = tmp_path / "out"
     argv = [sys.executable, "-m", "nst_jax", "batch", jobs, "-o", str(out), *BRIEF, *FEW]
     first = killed(argv, out, 3)
@@ -247,7 +247,7 @@ def test_a_result_of_the_program_before_is_there_already(make, studio, monkeypat
     assert "0 painted, 1 already there" in finished(jobs)
     assert (jobs.folder / "a.png").read_bytes() == before
     [row] = table(contents(jobs.folder))
-    assert (row["state"], row["steps"], row["content_loss"]) == ("done", "2", "73532.3046875")
+    assert (row["state"], row["steps"], row["content_term"]) == ("done", "2", "73532.3046875")
 
 
 def test_a_picture_that_is_not_ours_is_left_alone(make):

@@ -23,6 +23,7 @@ def test_losses_are_added_up_by_kind():
     terms = {"content/relu4_2": 1.0, "style/relu1_1": 2.0, "style/relu2_1": 3.5, "variation": 0.25}
     assert tables.by_kind(terms) == {"content_loss": 1.0, "style_loss": 5.5, "variation_loss": 0.25}
     assert tables.by_kind({"style/relu1_1": 2.0}) == {"content_loss": 0, "style_loss": 2.0, "variation_loss": 0}
+    assert tables.by_kind(terms, word="term") == {"content_term": 1.0, "style_term": 5.5, "variation_term": 0.25}
     assert tables.by_kind({}) == {"content_loss": None, "style_loss": None, "variation_loss": None}
 
 

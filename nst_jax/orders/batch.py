@@ -124,7 +124,7 @@ class Batch:
     def note(self, entry: Entry, state: str, *, reason="", steps=None, terms=None) -> None:
         """Keep what came of a job, and say it, if anything did."""
         row = {"job": entry.place, "picture": entry.output, "state": state, "reason": reason, "steps": steps}
-        self.rows[entry.place] = row | tables.by_kind(terms or {})
+        self.rows[entry.place] = row | tables.by_kind(terms or {}, word="term")
         if state != "left":
             self.said(f"{len(self.rows)}/{len(self.entries)}  {entry.output or entry.place}: {reason or state}")
 

@@ -21,13 +21,16 @@ class Row(NamedTuple):
     line: int
 
 
-def by_kind(terms: Mapping[str, float]) -> dict[str, float | None]:
-    """The loss of each kind, over all of its layers; None where nothing is known."""
+def by_kind(terms: Mapping[str, float], *, word: str = "loss") -> dict[str, float | None]:
+    """The sum of each kind's terms, over all of its layers; None where nothing is known.
+
+    `word` ends their names: a `loss` weighs all pictures of a table alike, a `term` each as it was painted.
+    """
 
     def of(kind):
         return sum(value for name, value in terms.items() if name.partition("/")[0] == kind)
 
-    return {f"{kind}_loss": of(kind) if terms else None for kind in ("content", "style", "variation")}
+    return {f"{kind}_{word}": of(kind) if terms else None for kind in ("content", "style", "variation")}
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
