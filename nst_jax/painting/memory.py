@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 
 from nst_jax.network import convolutions, vgg19
-from nst_jax.objective import neighbours, tiles
+from nst_jax.objective import losses, neighbours, tiles
 from nst_jax.objective.losses import Loss
 
 SHARE = 0.75  # of a host's memory, which others use too
@@ -181,10 +181,12 @@ def step(plan: Plan, load: Load) -> float:
     moments = MATRICES * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
     besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
     regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
-    sought = NEAREST[bool(of)] * max(1, load.guided) * sum(_floats(layer, load) for layer in load.neighbours)
+    columns = losses.aligned(load.neighbours)  # and what each of their positions keeps to, as large
+    sought = NEAREST[bool(of)] * max(1, load.guided) * sum(_floats(k, load) for k in (*load.neighbours, *columns))
     channels = sum(_channels(layer, load) for layer in load.neighbours)
     known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * channels) if load.neighbours else 0  # a block, the features
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
+    known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
     return 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
 
 
