@@ -296,6 +296,14 @@ def test_the_checkpoint_before_a_torn_one_is_taken(torn, here, do, cut_off):
     assert pathlib.Path("a.png").read_bytes() == pathlib.Path("known.png").read_bytes()
 
 
+def test_files_of_other_names_are_left_alone(here, do, cut_off):
+    os.mkdir("kept")
+    pathlib.Path("kept/mine.checkpoint").write_text("a note")
+    cut_off(12, "stylize", *ADAM, "-o", "a.png", *KEEP)
+    assert do("resume", "kept")[0] == 0
+    assert pathlib.Path("kept/mine.checkpoint").read_text() == "a note"
+
+
 def test_without_a_whole_checkpoint_there_is_a_line(here, do):
     code, said = do("resume", "nowhere")
     assert code == 1

@@ -54,7 +54,8 @@ class Kept(NamedTuple):
 
 def files(folder) -> list[pathlib.Path]:
     """The checkpoints in a folder, the last one first."""
-    return sorted(pathlib.Path(folder).glob(f"*{SUFFIX}"), reverse=True)
+    found = [path for path in pathlib.Path(folder).glob(f"*{SUFFIX}") if path.stem.isdecimal()]
+    return sorted(found, key=lambda path: int(path.stem), reverse=True)
 
 
 def find(folder, *, said: Callable[[str], None]) -> Kept | None:
@@ -89,7 +90,7 @@ class Keeper:
         self.folder, self.every, self.said = pathlib.Path(folder), every, said
         self.back = back  # until the group that it is of is painted
         self.kept = Kept(command, rows=dict(back.rows) if back else {})
-        self.number = max([0, *(int(path.name.split(".")[0]) for path in files(folder))])
+        self.number = max([0, *(int(path.stem) for path in files(folder))])
         self.at, self.step = time.monotonic(), 0
         self.writer = concurrent.futures.ThreadPoolExecutor(1)
         self.writing: concurrent.futures.Future | None = None
