@@ -350,6 +350,19 @@ def test_another_version_is_said_and_goes_on(here, do, cut_off):
     assert "0.0.1" in said
 
 
+def test_another_number_of_devices_is_said_and_goes_on(here, do, monkeypatch):
+    words = ["stylize", *ADAM, "--mesh", "space=2", "-o", "a.png", *KEEP]
+    with monkeypatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+        assert soak.run(here, words, struck=("between sizes", 1)) == -signal.SIGKILL
+    assert checkpoints.find("kept", said=print).snapshot
+    code, said = do("resume", "kept")
+    assert code == 0, said
+    assert "changed:  mesh was space=2, is as 1 device fit: the picture may differ" in said
+    assert "changed:  device was cpu (cpu, 2 of them" in said
+    assert images.load("a.png").shape == (32, 40, 3)
+
+
 def test_where_it_is_kept_in_vain_the_run_goes_on(here, do, monkeypatch):
     write = snapshots.write
 

@@ -5,12 +5,13 @@ nst-jax resume kept
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 
 from nst_jax.cli import flags, progress
 from nst_jax.orders import values
-from nst_jax.orders.order import Refused
+from nst_jax.orders.order import Order, Refused
 
 
 def arguments(parser):
@@ -42,12 +43,21 @@ def run(args):
         return first.run(first)
 
 
-def ladder_of(args) -> dict:
-    """What a run that goes on has in place of minutes: the sizes and steps that it has turned them into."""
+def order_of(args, order: Order) -> Order:
+    """An order as a run that goes on has it: minutes as the steps that they became, the mesh as devices are here."""
     back = getattr(args, "back", None)
-    if back is None or not getattr(args, "minutes", None) or not back.ladder:
-        return {}
-    return {"ladder": values.ladder(back.ladder), "steps": None, "minutes": None}
+    if back is None:
+        return order
+    if order.ends.minutes and back.ladder:
+        order = order.with_values(ladder=values.ladder(back.ladder), steps=None, minutes=None)
+    if mesh := order.machine.mesh:
+        from nst_jax.painting import devices
+
+        if (here := len(devices.available())) != math.prod(mesh.values()):
+            said = f"mesh was {values.write_mesh(mesh)}, is as {here} device{'s' * (here > 1)} fit"
+            progress.say(f"changed:  {said}: the picture may differ")
+            order = order.with_values(mesh=None)
+    return order
 
 
 @contextlib.contextmanager

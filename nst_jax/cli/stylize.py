@@ -40,7 +40,7 @@ def run_order(args, **more) -> int:
     """What flags ask for, with some fields besides."""
     from nst_jax.orders import compose, customise
 
-    order = flags.order(args, **more).with_values(**resume.ladder_of(args))
+    order = resume.order_of(args, flags.order(args, **more))
     outputs = flags.outputs(args, store=customise.recipe_of(order).store)
     if order.only_colours:
         asked = {"log": args.log, "report": args.report, "save-every": args.save_every, "checkpoint": args.checkpoint}

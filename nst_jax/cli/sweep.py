@@ -41,7 +41,7 @@ def run(args):
 def _run(args):
     from nst_jax.orders import compose, sweeps
 
-    begun, order = time.perf_counter(), flags.order(args).with_values(**resume.ladder_of(args))
+    begun, order = time.perf_counter(), resume.order_of(args, flags.order(args))
     contents = [args.content, *(args.contents or [])]
     styles = [(style,) for style in args.style] if args.each_style else [tuple(args.style)]
     with resume.keeper(args) as keeper, compose.local_names() as local:  # also fails early where an address does
