@@ -223,11 +223,13 @@ def test_a_steered_run_goes_on_as_it_was_steered(here, narrow):
 
         with (
             pytest.raises(Gone),
-            checkpoints.opened(f"kept{step}", command, every=values.Every(steps=1), back=None, said=print) as keeper,
+            checkpoints.opened(f"kept{step}", command, every=values.Every(steps=1), resumed=None, said=print) as keeper,
         ):
             workshop.carry_out(item._replace(watchers=(Stop(every=1),)), machine, keeper=keeper)
-        back = checkpoints.find(f"kept{step}", said=print)
-        with checkpoints.opened(f"kept{step}", command, every=values.Every(steps=1), back=back, said=print) as keeper:
+        resumed = checkpoints.find(f"kept{step}", said=print)
+        with checkpoints.opened(
+            f"kept{step}", command, every=values.Every(steps=1), resumed=resumed, said=print
+        ) as keeper:
             found = workshop.carry_out(item, machine, keeper=keeper)
         np.testing.assert_array_equal(found.image, known.image)
         assert found.record == known.record

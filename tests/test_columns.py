@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import drawn
+from test_neighbours import COLUMNS as QUICK
 
 from nst_jax import recipes
 from nst_jax.network import layers, vgg19
 from nst_jax.objective import losses, neighbours, tiles
 from nst_jax.objective.losses import Region, Style
 from nst_jax.painting import job as jobs
-from nst_jax.painting import optimizers, painter, scenes, vmapped
+from nst_jax.painting import optimizers, painter, scenes
 from nst_jax.painting.job import FAST, MAIN, FastFirst, Job
 from nst_jax.pictures import samples
 from nst_jax.recipes import Weights
@@ -135,7 +136,7 @@ def test_matches_are_found_by_the_photograph_and_the_pictures_broad_forms():
         half = np.stack([x[i::2, j::2] for i in (0, 1) for j in (0, 1)]).mean(0)
         return np.asarray(vgg19._doubled(vgg19._doubled(jnp.asarray(half, jnp.float32), 0, 40), 1, 48), np.float64)
 
-    found = scenes.follow(jnp.asarray(photograph), jnp.asarray(picture), 0.25)
+    found = scenes.mix_with_current(jnp.asarray(photograph), jnp.asarray(picture), 0.25)
     wanted = (1 - a) * photograph + a * (photograph - broad(photograph) + broad(picture))
     np.testing.assert_allclose(found, wanted.clip(0, 1), atol=1e-6)
 
@@ -240,11 +241,6 @@ def test_bands_are_carried_to_another_size(narrow, town, night):
 # Runs
 
 
-QUICK = recipes.get("nnst")._replace(
-    neighbours={"columns": 1.0, "relu1_1": 1.0, "relu2_1": 1.0}, schedule=recipes.listed((24, 3), (48, 7)), apart=0.3
-)
-
-
 def job(content, style, recipe=QUICK):
     return Job(content, losses.everywhere(style), recipe, content.shape[:2])
 
@@ -289,25 +285,3 @@ def test_a_turn_finds_matches_anew(narrow, town, night):
     one, other = (painter.advance(run, 1, turn=turn) for turn in turns)
     assert not np.array_equal(one.aligned["columns"], other.aligned["columns"])
     assert not np.allclose(*(painter.look(each)[0].image for each in (one, other)), atol=1e-4)
-
-
-def test_several_at_once_are_each_alone(narrow, town, night):
-    jobs = [job(town, style, QUICK.times(style=w)) for style in (night, drawn(7, 36, 52)) for w in (1.0, 2.0)]
-    together: dict = {}
-    for found in vmapped.frames(narrow, jobs, every=10**9, chunk=4):
-        together |= found
-    for number, one in enumerate(jobs):
-        *_, alone = painter.frames(narrow, one, every=10**9)
-        off = np.abs(together[number].image - alone.image)  # a batch rounds otherwise, and may find another neighbour
-        assert off.mean() < 1e-3
-
-
-@pytest.mark.parametrize("kind", ["one colour", "tiny painting", "tiny picture", "no part of it"])
-def test_nothing_turns_to_nan(narrow, town, night, kind):
-    content = town[:24, :24] if kind == "tiny picture" else town
-    style = {"one colour": np.full_like(night, 0.4), "tiny painting": night[:16, :17]}.get(kind, night)
-    guide = np.zeros(night.shape[:2], np.float32) if kind == "no part of it" else None
-    asked = job(content, style)._replace(regions=(Region((Style(style, 1.0, guide),)),))
-    *_, last = painter.frames(narrow, asked, every=1)
-    assert np.isfinite(last.image).all()
-    assert all(np.isfinite(value) for value in last.terms.values())

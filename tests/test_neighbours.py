@@ -173,6 +173,12 @@ QUICK = recipes.get("matching")._replace(
 )
 
 
+COLUMNS = recipes.get("nnst")._replace(
+    neighbours={"columns": 1.0, "relu1_1": 1.0, "relu2_1": 1.0}, schedule=recipes.listed((24, 3), (48, 7)), apart=0.3
+)
+BOTH = pytest.mark.parametrize("recipe", [QUICK, COLUMNS], ids=["layers", "columns"])
+
+
 def job(content, style, recipe=QUICK):
     return Job(content, losses.everywhere(style), recipe, content.shape[:2])
 
@@ -198,9 +204,11 @@ def test_a_mix_may_change_on_the_way(narrow, town, night):
     assert not np.allclose(*(painter.look(each)[0].image for each in (one, other)), atol=1e-3)
 
 
-def test_several_at_once_are_each_alone(narrow, town, night):
+@BOTH
+def test_several_at_once_are_each_alone(narrow, town, night, recipe):
+    """Paintings of two sizes, which have other numbers of columns."""
     styles = night, conftest.drawn(7, 40, 44)
-    jobs = [job(town, style, QUICK.times(style=weight)) for style in styles for weight in (1.0, 2.0)]
+    jobs = [job(town, style, recipe.times(style=weight)) for style in styles for weight in (1.0, 2.0)]
     together: dict = {}
     for found in vmapped.frames(narrow, jobs, every=10**9, chunk=4):
         together |= found
@@ -210,12 +218,13 @@ def test_several_at_once_are_each_alone(narrow, town, night):
         assert off.mean() < 1e-3
 
 
+@BOTH
 @pytest.mark.parametrize("kind", ["one colour", "tiny painting", "tiny picture", "no part of it"])
-def test_nothing_turns_to_nan(narrow, town, night, kind):
+def test_nothing_turns_to_nan(narrow, town, night, kind, recipe):
     content = town[:24, :24] if kind == "tiny picture" else town
     style = {"one colour": np.full_like(night, 0.4), "tiny painting": night[:16, :17]}.get(kind, night)
     guide = np.zeros(night.shape[:2], np.float32) if kind == "no part of it" else None
-    asked = job(content, style, QUICK._replace(schedule=recipes.once(3)))
+    asked = job(content, style, recipe._replace(schedule=recipes.once(3)))
     asked = asked._replace(regions=(Region((Style(style, 1.0, guide),)),))
     *_, last = painter.frames(narrow, asked, every=1)
     assert np.isfinite(last.image).all()

@@ -38,18 +38,18 @@ def run(args):
         raise FileNotFoundError(f"folder in which the run began must be there, {got}")
     os.chdir(kept.command.folder)
     first = cli.parser().parse_args(kept.command.argv)
-    first.argv, first.checkpoint, first.back = kept.command.argv, folder, kept
+    first.argv, first.checkpoint, first.resumed = kept.command.argv, folder, kept
     with flags.usage(first):
         return first.run(first)
 
 
 def order_of(args, order: Order) -> Order:
     """An order as a run that goes on has it: minutes as the steps that they became, the mesh as devices are here."""
-    back = getattr(args, "back", None)
-    if back is None:
+    resumed = getattr(args, "resumed", None)
+    if resumed is None:
         return order
-    if order.ends.minutes and back.ladder:
-        order = order.with_values(ladder=values.ladder(back.ladder), steps=None, minutes=None)
+    if order.ends.minutes and resumed.ladder:
+        order = order.with_values(ladder=values.ladder(resumed.ladder), steps=None, minutes=None)
     if mesh := order.machine.mesh:
         from nst_jax.painting import devices
 
@@ -72,6 +72,6 @@ def keeper(args) -> Iterator:
 
     command = checkpoints.Command(tuple(args.argv), os.getcwd())
     every = args.checkpoint_every or values.Every(60.0)
-    back = getattr(args, "back", None)
-    with checkpoints.opened(args.checkpoint, command, every=every, back=back, said=progress.say) as found:
+    resumed = getattr(args, "resumed", None)
+    with checkpoints.opened(args.checkpoint, command, every=every, resumed=resumed, said=progress.say) as found:
         yield found

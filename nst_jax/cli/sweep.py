@@ -115,7 +115,7 @@ def _with_log(path, sweep):
         yield sweep
         return
     log, first = Log(path, clock=time.perf_counter), sweep.items[0]
-    if going_on := sweep.keeper and sweep.keeper.back:
+    if going_on := sweep.keeper and sweep.keeper.resumed:
         cut_log(path, sweep.keeper.knows)
     log.begin(Start(first.task, first.record, int(bool(going_on))))
     pairs = zip(sweep.points, sweep.items, strict=True)

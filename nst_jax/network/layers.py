@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nst_jax.ground import choices
+from nst_jax.recipes.names import COLUMNS as COLUMNS
+from nst_jax.recipes.names import PARTS as PARTS
 
 Params = Mapping[str, Mapping[str, Any]]
 """{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …, "input": {"mean": [3], "std": [3]}}
@@ -31,12 +33,6 @@ WIDTHS = (64, 128, 256, 512, 512)
 CONVS = (2, 2, 4, 4, 4)
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # the Caffe network's mean colour, which Keras keeps
 STD = (1 / 255, 1 / 255, 1 / 255)
-
-
-COLUMNS = "columns"
-"""A map that is many: of PARTS, each over its number of channels, brought to stride 4 and laid beside each other."""
-
-PARTS = tuple(f"relu{block}_{i}" for block, n in enumerate((2, 2, 3, 3), 1) for i in range(1, n + 1))
 
 
 # Names

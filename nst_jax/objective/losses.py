@@ -203,11 +203,6 @@ def aligned(layers) -> tuple[str, ...]:
     return tuple(layer for layer in layers if layer == vgg19.COLUMNS)
 
 
-def realigned(loss: Loss, params, picture, targets: Targets, weights) -> Targets:
-    """The targets of whatever keeps to the nearest features of this picture from now on."""
-    return with_aligned(targets, loss.align(params, picture, targets, weights))
-
-
 def with_aligned(targets: Targets, found) -> Targets:
     """The targets with what `Loss.align` has found."""
     return targets._replace(spatial=targets.spatial._replace(aligned=found))

@@ -61,18 +61,18 @@ def mix(paintings, shares) -> Painting:
     shares = jnp.stack([jnp.asarray(share, jnp.float32) for share in shares])
     ends, count = jnp.cumsum(shares / shares.sum()), _longest(paintings)
     of = jnp.searchsorted(ends, (jnp.arange(count) + 0.5) / count).clip(0, len(paintings) - 1)  # whose each row is
-    means, rows = (jnp.stack(each) for each in zip(*_alike(paintings), strict=True))  # [k, 1, c], [k, 1, m, c]
+    means, rows = (jnp.stack(each) for each in zip(*alike(paintings), strict=True))  # [k, 1, c], [k, 1, m, c]
     mean = jnp.tensordot(shares / shares.sum(), means, 1)
     return Painting(mean, jnp.take_along_axis(rows, of[None, None, :, None], 0)[0])
 
 
 def join(paintings) -> Painting:
     """Those of several regions as one, [r, …]."""
-    return Painting(*(jnp.concatenate(each) for each in zip(*_alike(paintings), strict=True)))
+    return Painting(*(jnp.concatenate(each) for each in zip(*alike(paintings), strict=True)))
 
 
-def _alike(paintings):
-    """With as many features each, repeated where there are fewer."""
+def alike(paintings) -> list[Painting]:
+    """Paintings with as many features each, repeated at the end where there are fewer."""
     count = _longest(paintings)
     return [p if p.rows.shape[1] == count else p._replace(rows=_repeat(p.rows, count)) for p in paintings]
 

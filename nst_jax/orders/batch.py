@@ -88,8 +88,8 @@ class Batch:
 
     def goes_on(self, entry: Entry) -> bool:
         """Whether a job is one of several that were cut off together, and go on together."""
-        back = self.keeper and self.keeper.back
-        return bool(back) and "\n" in back.group and entry.place in back.group.split("\n")
+        resumed = self.keeper and self.keeper.resumed
+        return bool(resumed) and "\n" in resumed.group and entry.place in resumed.group.split("\n")
 
     def wanted(self, order: Order, paths) -> records.Record:
         """What a job's record would say of what was asked for."""

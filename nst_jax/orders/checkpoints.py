@@ -86,10 +86,10 @@ def _of_tree(tree) -> Kept:
 class Keeper:
     """Keeps where a run stands, beside its steps; and knows what was kept of it by a process that has ended."""
 
-    def __init__(self, folder, command: Command, *, every: Every, back: Kept | None, said: Callable[[str], None]):
+    def __init__(self, folder, command: Command, *, every: Every, resumed: Kept | None, said: Callable[[str], None]):
         self.folder, self.every, self.said = pathlib.Path(folder), every, said
-        self.back = back  # until the group that it is of is painted
-        self.kept = Kept(command, rows=dict(back.rows) if back else {})
+        self.resumed = resumed  # until the group that it is of is painted
+        self.kept = Kept(command, rows=dict(resumed.rows) if resumed else {})
         self.number = max([0, *(int(path.stem) for path in files(folder))])
         self.at, self.step = time.monotonic(), 0
         self.writer = concurrent.futures.ThreadPoolExecutor(1)
@@ -98,23 +98,26 @@ class Keeper:
     def enter(self, group: str, known: Sequence[Record]) -> Kept | None:
         """Begin with a picture, or with several: what was kept of just these, if their files are the same."""
         rows = tuple({str(record.inputs): _of_record(record) for record in reversed(known)}.values())[::-1]
-        back, self.back = (self.back, None) if self.back and self.back.group == group else (None, self.back)
+        resumed = self.resumed if self.resumed and self.resumed.group == group else None
+        self.resumed = None if resumed else self.resumed
         self.kept, self.step = self.kept._replace(group=group, records=rows, snapshot=None, watchers=()), 0
-        if back is None or not back.records:
+        if resumed is None or not resumed.records:
             self._write(self.kept)
             return None
-        for old, new in zip(back.records, rows, strict=False):
+        for old, new in zip(resumed.records, rows, strict=False):
             check_files(old, new)
-        for change in records.changes(Record(**back.records[0]), Record(**rows[0])):
+        for change in records.changes(Record(**resumed.records[0]), Record(**rows[0])):
             self.said(f"changed:  {change}: the picture may differ")
-        self.kept = self.kept._replace(snapshot=back.snapshot, watchers=back.watchers)
-        self.step = back.snapshot.done if back.snapshot else 0
-        return back
+        self.kept = self.kept._replace(snapshot=resumed.snapshot, watchers=resumed.watchers)
+        self.step = resumed.snapshot.done if resumed.snapshot else 0
+        return resumed
 
     def knows(self, row: dict[str, Any]) -> bool:
         """Whether a line of a log is of what was kept: of a picture that is there, or a step of one that goes on."""
-        back, name = self.back, row.get("picture")
-        begun = back and back.snapshot and name in back.group.split("\n") and row["step"] <= back.snapshot.done
+        resumed, name = self.resumed, row.get("picture")
+        begun = (
+            resumed and resumed.snapshot and name in resumed.group.split("\n") and row["step"] <= resumed.snapshot.done
+        )
         return name is None or name in self.kept.rows or bool(begun)
 
     def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
@@ -187,17 +190,17 @@ def check_files(old, new) -> None:
 
 
 @contextlib.contextmanager
-def opened(folder, command: Command, *, every: Every, back: Kept | None, said) -> Iterator[Keeper]:
+def opened(folder, command: Command, *, every: Every, resumed: Kept | None, said) -> Iterator[Keeper]:
     """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
     folder = storage.ensure_folder(folder)
     with storage.locked(folder, what="checkpoint"):
         storage.remove_leftovers(folder, age=0)
-        if back is None and (known := find(folder, said=said)) and not known.finished:
+        if resumed is None and (known := find(folder, said=said)) and not known.finished:
             got = f"got {os.fspath(folder)!r}, whose run is not finished"
             raise ValueError(
                 f"checkpoint must be a new folder, {got}: `nst-jax resume` goes on with it, or name another"
             )
-        keeper = Keeper(folder, command, every=every, back=back, said=said)
+        keeper = Keeper(folder, command, every=every, resumed=resumed, said=said)
         try:
             yield keeper
         finally:

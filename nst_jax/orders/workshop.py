@@ -99,8 +99,8 @@ def carry_out(
     """
     task, stages = item.task, prepare.stages_of(item.record)
     subject = painter.subject(task.params, task.job, machine=machine, stages=stages)
-    back = keeper.enter("", [item.record]) if keeper else None
-    for result in _paint_together([item], _Work(subject, keeper, back), controls or Controls()):
+    resumed = keeper.enter("", [item.record]) if keeper else None
+    for result in _paint_together([item], _Work(subject, keeper, resumed), controls or Controls()):
         if result.frame is None and result.error:
             raise result.error
         return result
@@ -158,8 +158,8 @@ def _chunks(items, machine, chunk, keeping) -> Iterator[tuple[int, list[int], "_
         if not keeping:
             yield before, mine, _Work(subject)
         elif not keeping.there.issuperset(names):
-            back = keeping.keeper.enter("\n".join(names), known)
-            yield before, mine, _Work(subject, keeping.keeper, back)
+            resumed = keeping.keeper.enter("\n".join(names), known)
+            yield before, mine, _Work(subject, keeping.keeper, resumed)
         before += len(mine)
 
 
@@ -232,12 +232,12 @@ class _Work(NamedTuple):
 
     subject: Any
     keeper: Keeper | None = None
-    back: Kept | None = None
+    resumed: Kept | None = None
 
     def begin(self) -> Run:
         """The run, from its beginning or from where it was kept."""
-        if self.back and self.back.snapshot:
-            return runs.restore(self.subject, self.back.snapshot)
+        if self.resumed and self.resumed.snapshot:
+            return runs.restore(self.subject, self.resumed.snapshot)
         return runs.begin(self.subject)
 
 
@@ -252,7 +252,7 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
         return [still.keep(), *([*map(keep, item.watchers)] for item in items)]
 
     try:
-        _tell(watches, still, work.back)
+        _tell(watches, still, work.resumed)
         try:
             for run, frames in paint_in_chunks(work.begin(), controls, every=every, turns=items[0].task.order.turns):
                 for watch, frame in zip(watches, frames, strict=False):
@@ -274,12 +274,12 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
             watch.end(None)
 
 
-def _tell(watches, still, back) -> None:
+def _tell(watches, still, resumed) -> None:
     """Tell all watchers that it begins, or goes on, and from where."""
-    before, *each = (back and back.snapshot and back.watchers) or (None, *((),) * len(watches))
+    before, *each = (resumed and resumed.snapshot and resumed.watchers) or (None, *((),) * len(watches))
     still.go_on(before)
     for watch, mine in zip(watches, each, strict=True):
-        watch.begin(back.snapshot.done if back and back.snapshot else 0, mine)
+        watch.begin(resumed.snapshot.done if resumed and resumed.snapshot else 0, mine)
 
 
 def _results(watches, run, error, controls) -> Iterator[Result]:

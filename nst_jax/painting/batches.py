@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from nst_jax.network import vgg19
-from nst_jax.objective import losses
+from nst_jax.objective import losses, neighbours
 from nst_jax.objective.losses import Spatial, Targets
 from nst_jax.painting import devices, memory, runs, scenes, transfer
 from nst_jax.painting import job as one_job
@@ -131,7 +131,7 @@ class Known:
 
     def align(self, stage: Stage, number: int, image, args: Arguments, share):
         """Which features the positions of one job's picture keep to."""
-        seen = scenes.follow(self.at(stage, number)[0], image, share)
+        seen = scenes.mix_with_current(self.at(stage, number)[0], image, share)
         known = self.network(stage), seen, args.targets.neighbours, args.weights
         return scenes.align_jitted(self.loss(stage), *known)
 
@@ -226,11 +226,17 @@ class Many(NamedTuple):
     def _arguments(self, stage, scene, turn, aligned) -> list[Arguments]:
         apart = [None] * len(self.numbers) if aligned is None else self.apart(aligned)
         each = zip(self.numbers, scene, apart, strict=True)
-        return [self.known.arguments(stage, number, one, turn, mine) for number, one, mine in each]
+        found = [self.known.arguments(stage, number, one, turn, mine) for number, one, mine in each]
+        known = [args.targets.neighbours for args in found]
+        if self.axes.targets.neighbours is None or not known[0]:
+            return found
+        rows = {layer: neighbours.alike([one[layer] for one in known]) for layer in known[0]}  # they are stacked
+        mine = [{layer: each[i] for layer, each in rows.items()} for i in range(len(found))]
+        return [a._replace(targets=a.targets._replace(neighbours=m)) for a, m in zip(found, mine, strict=True)]
 
     def align(self, run: Run):
         """Which features the positions of each picture keep to."""
-        stage, share = run.now, self.jobs[0].recipe.follow if run.stage else 0.0
+        stage, share = run.now, self.jobs[0].recipe.current_share if run.stage else 0.0
         if not losses.aligned(self.known.weights(stage, self.numbers[0]).near):
             return None
         args = self._arguments(stage, run.scene, run.turn, None)

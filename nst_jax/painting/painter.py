@@ -132,9 +132,9 @@ class One(NamedTuple):
         _, targets, weights = run.args
         if not losses.aligned(weights.near):
             return None
-        stage, share = run.now, self.job.recipe.follow if run.stage else 0.0
+        stage, share = run.now, self.job.recipe.current_share if run.stage else 0.0
         image = transfer.picture(self.solver(stage), run.state)
-        seen = scenes.follow(jobs.pictures_at(self.job, stage.shape)[0], image, share)
+        seen = scenes.mix_with_current(jobs.pictures_at(self.job, stage.shape)[0], image, share)
         return scenes.align_jitted(self.loss(stage), self.network(stage), seen, targets.neighbours, weights)
 
     def compile(self, stage: Stage) -> None:

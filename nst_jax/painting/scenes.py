@@ -32,7 +32,7 @@ def measure(loss, params, content, regions, weights) -> Scene:
 
 
 @jax.jit
-def follow(content, image, share):
+def mix_with_current(content, image, share):
     """What matches are found by: the photograph, and so much of the picture without its details: [h, w, 3]."""
     return jnp.clip(content + share * _without_details(image - content), 0, 1)
 

@@ -7,10 +7,10 @@ other things than ours, or its behaviour is a mistake and the intent is implemen
 
 import math
 
+from nst_jax.recipes import names
 from nst_jax.recipes.recipe import Recipe, Size, Weight, listed, once, rising
 
 FIRSTS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-TEN = tuple(f"relu{block}_{i}" for block, n in enumerate((2, 2, 3, 3), 1) for i in range(1, n + 1))
 LBFGS = "Optax's L-BFGS searches its own way: equal loss, not equal path."
 TORCHVISION = "Magnitudes not verified against the original weights where the bundled network is used."
 MEMORY = "Weights from memory of the paper; its figures vary the ratio: --style-weight."
@@ -380,7 +380,7 @@ NNST = Recipe(
     source="Kolkin et al. 2022, Neural Neighbor Style Transfer, as its code has it",
     content={},
     style={},
-    neighbours={"columns": 1.0} | each(TEN, 1.0),
+    neighbours=each((names.COLUMNS, *names.PARTS), 1.0),
     apart=0.2,
     schedule=lambda size: (*rising(200, 200, smallest=64, ratio=2)(size)[:-1], Size(size, 400)),
     size=512,

@@ -120,9 +120,7 @@ class Recipe(NamedTuple):
     content_distance: str = "squared"
     style_distance: str = "gram"
     neighbours: Mapping[str, Weight] = {}  # layers whose every position is to be like the nearest of the painting's
-    follow: float = (
-        0.25  # how much of the current picture is in what columns are aligned by; the rest is the photograph
-    )
+    current_share: float = 0.25  # of the current picture, beside the photograph, in what columns are aligned by
     apart: float = 0.0  # share of the steps, at the end, in which columns give way to the other layers' neighbours
     variation: Weight = 0.0
     variation_kind: str = "squares"

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from nst_jax.orders import compose
-from nst_jax.pictures import download, guarded, images, samples
+from nst_jax.pictures import download, images, samples, untrusted
 
 
 def test_a_good_picture_passes(tmp_path):
     images.save(tmp_path / "a.jpg", samples.draw("skyline", (32, 40)))
-    guarded.check(tmp_path / "a.jpg", max_pixels=10_000)
+    untrusted.check(tmp_path / "a.jpg", max_pixels=10_000)
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_a_good_picture_passes(tmp_path):
 def test_what_is_no_picture_is_said_as_it_is_here(make, said, tmp_path):
     make(tmp_path / "a.png")
     with pytest.raises(ValueError, match=said) as there:
-        guarded.check(tmp_path / "a.png", max_pixels=10_000)
+        untrusted.check(tmp_path / "a.png", max_pixels=10_000)
     with pytest.raises(ValueError, match=said) as here:
         images.read(tmp_path / "a.png", max_pixels=10_000)
     assert str(there.value) == " ".join(str(here.value).split())
 
 
-HEAD = "import sys; sys.path.insert(0, sys.argv[1]); from nst_jax.pictures import guarded; guarded._limit(10**9); "
+HEAD = "import sys; sys.path.insert(0, sys.argv[1]); from nst_jax.pictures import untrusted; untrusted._limit(10**9); "
 ENDS = {
     "crash": f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})",
     "memory": HEAD + "bytearray(2 * 10**9)",
@@ -45,14 +45,14 @@ ENDS = {
 def test_a_decoder_that_breaks_its_limits_ends_alone(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"got 'a\.png', which made its decoder crash: convert it"):
-        guarded.check("a.png", max_pixels=10_000, start=ENDS[name])
+        untrusted.check("a.png", max_pixels=10_000, start=ENDS[name])
     assert not (tmp_path / "out").exists() or not (tmp_path / "out").stat().st_size
 
 
 def test_a_decoder_that_does_not_end_is_ended(monkeypatch):
-    monkeypatch.setattr(guarded, "SECONDS", 0.2)
+    monkeypatch.setattr(untrusted, "SECONDS", 0.2)
     with pytest.raises(ValueError, match=r"picture must be decoded within 0\.2 s, got 'a\.png': fetch another"):
-        guarded.check("a.png", max_pixels=10_000, start="while True: pass")
+        untrusted.check("a.png", max_pixels=10_000, start="while True: pass")
 
 
 def test_pictures_at_addresses_are_decoded_there_first(tmp_path, monkeypatch):
