@@ -365,6 +365,28 @@ def test_another_number_of_devices_is_said_and_goes_on(here, do, monkeypatch):
     assert images.load("a.png").shape == (32, 40, 3)
 
 
+def test_the_folder_in_which_a_run_began_must_be_there(here, do, cut_off, monkeypatch):
+    inside = here / "inside"
+    inside.mkdir()
+    for name in "town.png", "night.png", "narrow.h5":
+        (inside / name).write_bytes((here / name).read_bytes())
+    with monkeypatch.context() as patch:
+        patch.chdir(inside)
+        cut_off(12, "stylize", *ADAM, "-o", "a.png", "--checkpoint", here / "kept")
+    inside.rename(here / "moved")
+    code, said = do("resume", "kept")
+    assert code == 1
+    assert f"folder in which the run began must be there, got {str(inside)!r}: make it again" in said
+
+
+def test_several_processes_keep_no_checkpoints(here, do, capsys):
+    words = ["--coordinator", "localhost:9", "--processes", "2", "--process", "0"]
+    with pytest.raises(SystemExit) as stopped:
+        do("stylize", *ADAM, "-o", "a.png", *KEEP, *words)
+    assert stopped.value.code == 2
+    assert "--checkpoint must not go with several processes, got them: leave it" in capsys.readouterr().err
+
+
 def test_where_it_is_kept_in_vain_the_run_goes_on(here, do, monkeypatch):
     write = snapshots.write
 
