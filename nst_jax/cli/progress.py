@@ -15,8 +15,9 @@ Show = Callable[[int, object], None]  # of steps done in all, and a frame
 
 
 def say(text: str) -> None:
-    """A line on the error stream."""
-    print(text, file=sys.stderr, flush=True)
+    """A line on the error stream, in one write: a signal between a text and its end would join two lines."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def network_name(said: Mapping) -> str:
