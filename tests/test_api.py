@@ -23,7 +23,16 @@ NAMES = {path: path.relative_to(PACKAGE).as_posix() for path in MODULES}
 README = ROOT / "README.md"
 
 # The floors from the ground up; those beside each other in a row do not import each other
-FLOORS = (("ground",), ("recipes", "pictures"), ("network",), ("objective",), ("painting",), ("orders",), ("cli",))
+FLOORS = (
+    ("ground",),
+    ("recipes", "pictures"),
+    ("network",),
+    ("objective",),
+    ("painting",),
+    ("orders",),
+    ("studio",),
+    ("cli",),
+)
 LEVEL = {floor: level for level, row in enumerate(FLOORS) for floor in row}
 # Where a package outside the standard library may be imported: names of folders or files
 ALLOWED = {
@@ -38,8 +47,10 @@ ALLOWED = {
     "imageio_ffmpeg": ["pictures/"],
     "argparse": ["cli/"],
     "rich": ["cli/"],
+    "starlette": ["studio/"],
+    "uvicorn": ["studio/"],
     "jax": ["network/", "objective/", "painting/", "orders/"],
-    "numpy": ["pictures/", "network/", "objective/", "painting/", "orders/"],
+    "numpy": ["pictures/", "network/", "objective/", "painting/", "orders/", "studio/"],
 }
 # What can be used, or asked for help, without any of these
 PLAIN = ("jax", "numpy", "rich", "h5py", "PIL", "optax", "flax", "matplotlib")
@@ -65,6 +76,9 @@ POSITIONAL: dict[str, str] = {
     "orders/compose.py:read": "pictures that are kept are data like those that are read",
     "orders/order.py:check_only_colours": "what else was asked for is data like the order",
     "orders/order.py:files": "the recipe's start is data like the order's",
+    "studio/grids.py:set_state": "the message is data like the state",
+    "studio/uploads.py:put": "the alpha is data like the image",
+    "studio/paintings.py:set_state": "the message is data like the state",
     "painting/devices.py:describe": "the mesh is the one subject, or none",
     "painting/job.py:stages": "the machine is data like the job",
     "painting/job.py:weights": "a turn is data like the shape",

@@ -23,6 +23,7 @@ COMMANDS = (
     "show",
     "rerun",
     "resume",
+    "studio",
     "recipes",
     "weights",
     "doctor",
@@ -91,7 +92,7 @@ def report_failure(error: BaseException, *, more: str = "") -> int:
         text = trouble
     elif not isinstance(error, (ValueError, OSError)):
         raise error
-    print(f"nst-jax: {text}{more}", file=sys.stderr)
+    sys.stderr.write(f"nst-jax: {text}{more}\n")
     return code
 
 

@@ -22,6 +22,7 @@ ABOUT = {
 FACE = (
     *("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report"),
     *("checkpoint", "checkpoint-every"),
+    *("host", "port", "password-file"),
 )  # flags that are no field's
 VAGUE = (
     "memory",
@@ -33,6 +34,8 @@ VAGUE = (
     "seed",
     "init",
     "folder",
+    "host",
+    "port",
 )  # words of sentences, too
 
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
@@ -66,6 +66,13 @@ def find(folder, *, said: Callable[[str], None]) -> Kept | None:
         except (ValueError, OSError, KeyError, TypeError, IndexError, AttributeError) as error:
             said(f"checkpoint: {path.name} can't be used ({one_line(error)}): going on from the one before")
     return None
+
+
+def store(folder, kept: Kept) -> None:
+    """Write what a run is to go on from into a folder, after what is there."""
+    folder = storage.ensure_folder(folder)
+    number = max([0, *(int(path.stem) for path in files(folder))]) + 1
+    snapshots.write(folder / f"{number:08}{SUFFIX}", _as_tree(kept))
 
 
 def _as_tree(kept: Kept) -> dict[str, Any]:
@@ -172,6 +179,9 @@ class Keeper:
             path.unlink(missing_ok=True)
 
 
+Kind = TypeVar("Kind", bound=Keeper)
+
+
 def _of_record(record: Record) -> dict[str, Any]:
     """A record as plain data."""
     return record._asdict() | {"network": dict(record.network), "stages": list(record.stages)}
@@ -190,7 +200,9 @@ def check_files(old, new) -> None:
 
 
 @contextlib.contextmanager
-def opened(folder, command: Command, *, every: Every, resumed: Kept | None, said) -> Iterator[Keeper]:
+def opened(
+    folder, command: Command, *, every: Every, resumed: Kept | None, said, kind: Callable[..., Kind] = Keeper
+) -> Iterator[Kind]:
     """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
     folder = storage.ensure_folder(folder)
     with storage.locked(folder, what="checkpoint"):
@@ -200,7 +212,7 @@ def opened(folder, command: Command, *, every: Every, resumed: Kept | None, said
             raise ValueError(
                 f"checkpoint must be a new folder, {got}: `nst-jax resume` goes on with it, or name another"
             )
-        keeper = Keeper(folder, command, every=every, resumed=resumed, said=said)
+        keeper = kind(folder, command, every=every, resumed=resumed, said=said)
         try:
             yield keeper
         finally:

@@ -175,7 +175,7 @@ def _is_sound(key, value) -> bool:
     if key == "stages":
         return all(map(_is_stage, value))
     if key == "turns":
-        return all(map(_is_turn, value)) and [step for step, _ in value] == sorted(step for step, _ in value)
+        return all(map(is_turn, value)) and [step for step, _ in value] == sorted(step for step, _ in value)
     level = [value]
     for _ in range(DEEPEST):
         level = [x for v in level for x in (v.values() if isinstance(v, dict) else v if isinstance(v, list) else ())]
@@ -204,7 +204,8 @@ def _is_stage(stage) -> bool:
     return counts and sound and isinstance(stage.get("network", ""), str)
 
 
-def _is_turn(row) -> bool:
+def is_turn(row) -> bool:
+    """Whether this is a step and a turn, as a record has them."""
     if not (isinstance(row, list) and len(row) == 2 and _is_count(row[0], 0) and isinstance(row[1], dict)):
         return False
     mix = row[1].get("mix", [])

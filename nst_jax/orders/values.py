@@ -156,6 +156,13 @@ def start(text: str) -> str:
     return text
 
 
+def port(text: str) -> int:
+    """A number of a port; 0: one that is free."""
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise ValueError(f"must be a number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
 def mesh(text: str) -> dict[str, int]:
     """`data=4,space=2`: how many devices along each axis of a mesh."""
     found: dict[str, int] = {}

@@ -5,6 +5,7 @@ result.save("painting.png")
 """
 
 import itertools
+import math
 import os
 import queue
 import threading
@@ -167,6 +168,18 @@ class Diverged(ValueError):
     """A picture's loss is no number any more; others that are painted with it go on."""
 
 
+def result_of(item: Item, frame: Frame, run: Run | None) -> Result:
+    """A frame finished at the job's shape (it may still be coarse), with the record of the run up to it."""
+    task = item.task
+    terms = {name: float(value) for name, value in frame.terms.items()}
+    record = item.record._replace(steps=frame.step, terms=terms)
+    if run is not None:
+        turns = [turn for turn in run.turns if turn[0] <= frame.step]
+        record = record._replace(turns=records.write_turns(turns), stages=prepare.write_stages(run.stages))
+    image = task.finish(picture_of(images.resize(frame.image, task.shape)))
+    return Result(record, image, task.extras, frame)
+
+
 class _Watch:
     """An item while it is painted: its last good frame, and why there is no later one."""
 
@@ -205,17 +218,9 @@ class _Watch:
                 self.frame, self.error = self.good, self.error or Diverged(str(error))
 
     def result(self, run: Run | None, error: BaseException | None) -> Result:
-        """The picture as it is, finished at the job's shape (one that was stopped may still be coarse)."""
-        task, frame = self.item.task, self.frame
-        assert frame is not None
-        record = self.item.record._replace(
-            steps=frame.step, terms={name: float(value) for name, value in frame.terms.items()}
-        )
-        if run is not None:
-            turns = [turn for turn in run.turns if turn[0] <= frame.step]
-            record = record._replace(turns=records.write_turns(turns), stages=prepare.write_stages(run.stages))
-        image = task.finish(picture_of(images.resize(frame.image, task.shape)))
-        return Result(record, image, task.extras, frame, self.error or error)
+        """The picture as it is."""
+        assert self.frame is not None
+        return result_of(self.item, self.frame, run)._replace(error=self.error or error)
 
     def end(self, result: Result | None) -> Result | None:
         """Tell the watchers, once; what one of them can't do is the result's error, and costs no picture."""
@@ -304,7 +309,7 @@ def paint_in_chunks(
 
     Turns are taken at their steps, and from the controls between chunks; a stop ends it after one more frame.
     """
-    seconds, shown = None, time.perf_counter()
+    seconds, shown = None, -math.inf  # the first chunk, of one step, is shown
     planned = [turn for turn in turns if turn[0] >= run.done]  # one that goes on has taken those before
     with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.stop.is_set():

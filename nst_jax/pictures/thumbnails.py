@@ -20,6 +20,19 @@ def thumbnail(picture, edge: int) -> Image.Image:
     return to_pillow(images.resize(picture, [max(1, round(edge * n / longest)) for n in picture.shape[:2]]))
 
 
+def jpeg(picture, *, quality: int = 88) -> bytes:
+    """A picture as the bytes of a JPEG."""
+    stream = io.BytesIO()
+    to_pillow(picture).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def from_bytes(data: bytes) -> np.ndarray:
+    """A picture of ours, as `jpeg` wrote it: [h, w, 3] float32 in [0, 1]."""
+    with Image.open(io.BytesIO(data)) as im:
+        return np.asarray(im, np.float32) / 255
+
+
 def data_uri(picture) -> str:
     """A picture as text that a web page shows without a file: `data:image/webp;base64,…`."""
     stream = io.BytesIO()

@@ -1,0 +1,40 @@
+"""Addresses about grids: small sweeps to choose from."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from nst_jax.studio import asks, requests
+
+routes = requests.Routes()
+
+
+def of(request):
+    """The grid that an address names."""
+    found = request.app.state.gallery.grids.get(request.path_params["id"])
+    if found is None:
+        raise HTTPException(404, "no such grid: it lasts as long as the server")
+    return found
+
+
+@routes.post("/api/grids")
+async def paint(request):
+    """Begin a grid."""
+    given = await requests.read_json(request)
+    grid = await run_in_threadpool(request.app.state.gallery.grid, asks.read(given), given)
+    return JSONResponse({"id": grid.id}, 201)
+
+
+@routes.get("/api/grids/{id}")
+async def show(request):
+    """A grid as it is."""
+    return JSONResponse(of(request).as_json())
+
+
+@routes.get("/api/grids/{id}/{row:int}-{column:int}.jpg")
+async def cell(request):
+    """A picture of a grid."""
+    data = of(request).cells.get((request.path_params["row"], request.path_params["column"]))
+    if data is None:
+        raise HTTPException(404, "no such picture yet")
+    return requests.jpeg(data)

@@ -1,0 +1,213 @@
+"""What is seen of a run: the newest frame, its losses and pace, and the moments that one can go back to."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nst_jax.orders import workshop
+from nst_jax.orders.prepare import Item
+from nst_jax.orders.watchers import Start, finite_terms, picture_of
+from nst_jax.painting import runs
+from nst_jax.painting.painter import Frame, Run
+from nst_jax.painting.runs import Snapshot
+from nst_jax.pictures import images, thumbnails
+from nst_jax.studio.bell import Bell
+
+EDGE, SMALL = 2048, 160  # px: long edges of frames, and of those in a filmstrip
+MOMENTS = 96  # in a filmstrip
+BYTES = 256_000_000  # of a run's history
+POINTS = 400  # of the curve
+KINDS = ("content", "style", "variation")
+
+
+class Moment(NamedTuple):
+    """A step that one can go back to: its picture as JPEG, large (while there is room) and small; what goes on."""
+
+    step: int
+    small: bytes
+    large: bytes | None
+    snapshot: Snapshot | None = None
+    watchers: tuple = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        snapshot = sum(leaf.nbytes for leaf in self.snapshot.leaves) if self.snapshot else 0
+        return len(self.small) + len(self.large or b"") + snapshot
+
+
+def thin(moments: Sequence[Moment], *, most: int = MOMENTS, room: int = BYTES) -> list[Moment]:
+    """Fewer moments, and fewer of their snapshots, then of their large pictures: every other, but the first and last.
+
+    A step whose snapshot is gone is painted again from the one before it.
+    """
+    found = list(moments)
+    if len(found) > most:
+        found = found[:1] + found[1:-1][1::2] + found[-1:]
+    for field in ("snapshot", "large"):
+        while sum(moment.size for moment in found) > room:
+            held = [n for n, moment in enumerate(found[:-1]) if getattr(moment, field) is not None][1:]
+            if not held:
+                break
+            for n in held[::2]:
+                found[n] = found[n]._replace(**{field: None})
+    return found
+
+
+class View:
+    """Follows one picture's run, as the workshop's watcher, and rings when there is something new to see."""
+
+    every = None
+
+    def __init__(self):
+        self.bell, self.lock = Bell(), threading.Lock()
+        self.moments: list[Moment] = []
+        self.curve: list[list[float]] = []
+        self.shape, self.total, self.step = (0, 0), 0, 0
+        self.begun = 0  # the step at which this sitting began
+        self.frame_bytes = self.small_bytes = b""
+        self.stage: dict[str, Any] = {}
+        self.pace: tuple[float, float] | None = None  # steps a second, seconds left
+        self.run: Run | None = None  # where it stands, without its arrays
+        self._item: Item | None = None
+        self._frame: Frame | None = None
+        self._first: tuple[int, float] | None = None
+
+    # as a watcher
+
+    def begin(self, start: Start) -> None:
+        """A run begins, or goes on after so many steps."""
+        with self.lock:
+            self._item, self._first, self.begun = Item(start.task, start.record), None, start.done
+            self.shape, self.total = start.task.shape, start.record.total
+            if start.kept and not self.curve:
+                self.curve = [list(row) for row in start.kept]
+            self.cut(start.done)
+        self.bell.ring()
+
+    def see(self, frame: Frame) -> None:
+        """A frame: make it a picture for the page."""
+        assert self._item is not None
+        image = self._item.task.finish(picture_of(frame.image))
+        large = thumbnails.jpeg(shrunk(image, EDGE))
+        small = thumbnails.jpeg(shrunk(image, SMALL))
+        losses = _losses(frame) if frame.fixed else None
+        with self.lock:
+            self._frame, self.step = frame, frame.step
+            self.frame_bytes, self.small_bytes = large, small
+            if losses:
+                self.curve = [row for row in self.curve if row[0] < frame.step] + [[frame.step, *losses]]
+                self.curve = self.curve[::2] + self.curve[-1:] if len(self.curve) > POINTS else self.curve
+            self.moments = [m for m in self.moments if m.step < frame.step] + [Moment(frame.step, small, large)]
+            self._measure_pace(frame.step)
+        self.bell.ring()
+
+    def end(self, result: Any) -> None:
+        """The run has ended; what came of it is the worker's to say."""
+
+    def keep(self) -> list[list[float]]:
+        """What a run that goes on in another process shows at once."""
+        return self.curve
+
+    # as what a keeper tells
+
+    def remember(self, run: Run, watchers: tuple, *, snapshots: bool) -> None:
+        """Note where a run stands that has just been seen; with what it takes to go on from there."""
+        snapshot = runs.snapshot(run) if snapshots else None
+        with self.lock:
+            self.run = run._replace(state=None, scene=None, aligned=None, args=None, info=None, subject=None)
+            now = run.now
+            self.stage = {"width": now.shape[1], "height": now.shape[0], "network": now.network}
+            if self.moments and snapshot:
+                last = self.moments[-1]._replace(snapshot=snapshot, watchers=watchers)
+                self.moments = thin([*self.moments[:-1], last])
+        self.bell.ring()
+
+    # as a page asks
+
+    def cut(self, step: int) -> None:
+        """Forget what came after a step."""
+        self.moments = [moment for moment in self.moments if moment.step <= step]
+        self.curve = [row for row in self.curve if row[0] <= step]
+        self.step = step
+        if self.moments:
+            self.frame_bytes, self.small_bytes = (
+                self.moments[-1].large or self.moments[-1].small,
+                self.moments[-1].small,
+            )
+
+    def result(self) -> workshop.Result | None:
+        """The picture as it is, with its settings inside; None before the first frame."""
+        with self.lock:
+            item, frame, run = self._item, self._frame, self.run
+        if item is None or frame is None or run is None:
+            return None
+        return workshop.result_of(item, frame, run)
+
+    def at(self, step: int) -> Moment | None:
+        """The moment of a step."""
+        with self.lock:
+            return next((moment for moment in self.moments if moment.step == step), None)
+
+    def before(self, step: int) -> Moment | None:
+        """The last moment up to a step that a run can go on from."""
+        with self.lock:
+            return next((m for m in reversed(self.moments) if m.step <= step and m.snapshot), None)
+
+    def film(self) -> list[np.ndarray]:
+        """The pictures of the history, all of one size."""
+        with self.lock:
+            pages = [moment.large or moment.small for moment in self.moments]
+        shape = images.shape_for((*self.shape, 3), min(720, max(self.shape)))
+        return [images.resize(thumbnails.from_bytes(page), shape).clip(0, 1) for page in pages]
+
+    def show(self, image) -> None:
+        """Show a picture that another process has painted."""
+        self.frame_bytes, self.small_bytes = thumbnails.jpeg(shrunk(image, EDGE)), thumbnails.jpeg(shrunk(image, SMALL))
+
+    def as_json(self) -> dict[str, Any]:
+        """What the page is told."""
+        with self.lock:
+            losses = dict(zip(KINDS, self.curve[-1][1:], strict=True)) if self.curve else None
+            speed, left = self.pace or (None, None)
+            return {
+                "version": self.bell.version,
+                "step": self.step,
+                "total": self.total,
+                "width": self.shape[1],
+                "height": self.shape[0],
+                "stage": self.stage,
+                "frame": self.step,
+                "losses": losses,
+                "curve": self.curve,
+                "steps_per_second": speed,
+                "seconds_left": left,
+                "history": [moment.step for moment in self.moments],
+            }
+
+    def _measure_pace(self, step):
+        now = time.monotonic()
+        if self._first is None or step <= self._first[0]:
+            self._first = step, now
+            return
+        speed = (step - self._first[0]) / max(now - self._first[1], 1e-9)
+        self.pace = round(speed, 3), round((self.total - step) / speed, 1)
+
+
+def shrunk(image, edge: int):
+    """A picture whose long edge is at most this."""
+    longest = max(image.shape[:2])
+    if longest <= edge:
+        return image
+    return images.resize(image, [max(1, round(n * edge / longest)) for n in image.shape[:2]])
+
+
+def _losses(frame) -> list[float] | None:
+    try:
+        terms = finite_terms(frame)
+    except ValueError:
+        return None
+    return [float(f"{sum(v for k, v in terms.items() if k.startswith(kind)):.5g}") for kind in KINDS]
