@@ -340,13 +340,14 @@ def test_several_paintings_their_masks_and_mix(house, command, tmp_path):
 def test_a_strength_map_holds_where_it_was_painted(house):
     right = np.zeros((36, 48, 3), np.float32)
     right[:, 24:] = 1
-    ask = house.ask(**{"tv-weight": "0", "steps": "5"}) | {"strength-map": house.upload(right)}
+    settings = {"tv-weight": "0", "steps": "5", "style-layers": "relu1_1", "content-layers": "relu1_1"}
+    ask = house.ask(**settings) | {"strength-map": house.upload(right)}
     name = house.paint(ask)
     house.until(name, state_is("finished"))
     content = pixels(house.client.get(f"/api/pictures/{ask['content']}").content).astype(int)
     change = abs(pixels(house.result(name)) - content).mean(axis=(0, 2))
-    assert change[:8].max() <= 1  # nothing there but the content, which it starts from
-    assert change[-16:].min() > 3
+    assert change[:8].max() <= 1  # only content, which it starts from
+    assert change[-16:].min() > 2
 
 
 # Watching

@@ -76,7 +76,7 @@ def test_a_turn_compiles_nothing_and_changes_the_picture(optimizer, name, runs, 
     assert compilations == []
     assert turned.done == plain.done == 7
     assert (turned.turn, turned.turns, plain.turns) == (turn, ((4, turn),), ())
-    assert differs(turned.state.image, plain.state.image) > 1e-4
+    assert differs(turned.state.inner.image, plain.state.inner.image) > 1e-4
     assert painter.advance(turned, 2, turn=Turn()).turns == ((4, turn), (7, Turn()))
 
 
@@ -93,7 +93,7 @@ def test_the_same_turns_at_the_same_steps_are_the_same_bits(optimizer, runs):
     one, other, later = painted([(3,), (4,)]), painted([(1, 2), (2, 1, 1)]), painted([(4,), (3,)])
     same(one.state, other.state)
     assert one.turns == other.turns == ((4, TURNS["style"]), (7, TURNS["mix"]))
-    assert differs(one.state.image, later.state.image) > 1e-5
+    assert differs(one.state.inner.image, later.state.inner.image) > 1e-5
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -103,12 +103,12 @@ def test_branches_leave_their_parent_as_it_was(optimizer, runs):
     style, other = (painter.advance(parent, 3, turn=TURNS[name]) for name in ("style", "variation"))
     same((parent.state, parent.args), before)
     assert (parent.done, parent.turn, parent.turns) == (4, None, ())
-    assert differs(style.state.image, other.state.image) > 1e-4
+    assert differs(style.state.inner.image, other.state.inner.image) > 1e-4
     same(painter.advance(parent, 3, turn=TURNS["style"]).state, style.state)
 
 
 def test_a_turn_that_changes_nothing_goes_on_as_before(runs):
-    same(painter.advance(runs["adam"], 3, turn=Turn()).state, painter.advance(runs["adam"], 3).state)
+    same(painter.advance(runs["adam"], 3, turn=Turn()).state.inner, painter.advance(runs["adam"], 3).state.inner)
 
 
 def test_strength_of_a_half_is_each_recipe_itself():
@@ -170,8 +170,8 @@ def test_what_lbfgs_remembers_of_the_old_problem_is_forgotten(runs):
     run, turn = runs["lbfgs"], Turn(style=100.0)
     turned = painter.advance(run, 1, turn=turn)
     solver = run.subject.solver(run.now)
-    fresh, info = transfer.advance(solver.step, transfer.begin(solver, run.state.image), 1, *turned.args)
-    np.testing.assert_allclose(turned.state.image, fresh.image, atol=1e-6)
+    fresh, info = transfer.advance(solver.step, transfer.begin(solver, run.state.inner.image), 1, *turned.args)
+    np.testing.assert_allclose(turned.state.inner.image, fresh.inner.image, atol=1e-6)
     np.testing.assert_allclose(turned.info.loss, info.loss, rtol=1e-6)
 
 
@@ -180,7 +180,9 @@ def test_what_lbfgs_remembers_of_the_old_problem_is_forgotten(runs):
 
 def test_a_rate_is_how_far_a_step_goes(runs):
     run = runs["adam"]
-    steps = [painter.advance(run, 1, turn=Turn(rate=r)).state.image - run.state.image for r in (1.0, 0.25, 0.0)]
+    steps = [
+        painter.advance(run, 1, turn=Turn(rate=r)).state.inner.image - run.state.inner.image for r in (1.0, 0.25, 0.0)
+    ]
     np.testing.assert_allclose(steps[1], 0.25 * steps[0], atol=1e-6)
     assert float(jnp.abs(steps[2]).max()) == 0
 
@@ -203,12 +205,12 @@ def test_a_rate_survives_a_step_that_is_not_finite(runs):
     run = painter.advance(runs["adam"], 2, turn=Turn(rate=0.25))
     wrong = painter.advance(run, 1, turn=Turn(rate=0.25, variation=float("nan")))
     assert not np.isfinite(wrong.info.loss)
-    np.testing.assert_array_equal(wrong.state.image, run.state.image)
+    np.testing.assert_array_equal(wrong.state.inner.image, run.state.inner.image)
     assert rate(wrong) == 0.25
     right = painter.advance(wrong, 1, turn=Turn(rate=0.25))
     assert np.isfinite(right.info.loss)
     fresh = painter.advance(wrong, 1, turn=Turn())
-    moved = [each.state.image - wrong.state.image for each in (right, fresh)]
+    moved = [each.state.inner.image - wrong.state.inner.image for each in (right, fresh)]
     np.testing.assert_allclose(moved[0], 0.25 * moved[1], atol=1e-6)
 
 

@@ -285,7 +285,7 @@ def test_a_loss_that_is_lost_is_not_shown(monkeypatch):
     monkeypatch.setattr(workshop.painter, "look", wrong)
     spy = Spy()
     result = workshop.paint(asked(), watchers=[spy])
-    said = "loss must stay finite, got nan of style/relu1_1 at step 12: lower learning-rate"
+    said = "loss must stay finite, got nan of style/relu1_1 at step 25: lower learning-rate"
     assert isinstance(result.error, workshop.Diverged)
     assert (str(result.error), result.record.steps, spy.steps()) == (said, 10, [10])
 

@@ -58,6 +58,8 @@ class Progress:
         if self.way and way != self.way and way[0] == self.way[0]:
             say(f"memory:   the device's was not enough, so the run goes on in {frame.plan}")
         self.way = way
+        if frame.note:
+            say(f"again:    {frame.note}")
         self.show(frame.step, frame)
 
     def end(self, result) -> None:

@@ -119,7 +119,9 @@ class Report:
         """Keep a frame's losses; of the pictures every one, later every second, every fourth …"""
         if not frame.fixed:
             return
+        self.rows = [row for row in self.rows if row["step"] < frame.step]  # a run may have been sent back
         number = len(self.rows)
+        self.moments = {n: moment for n, moment in self.moments.items() if n < number}
         self.rows.append({"step": frame.step, **{name: float(value) for name, value in frame.terms.items()}})
         stride = max(1, 2 ** number.bit_length() // KEPT)
         if number % stride == 0:

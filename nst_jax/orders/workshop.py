@@ -28,6 +28,7 @@ from nst_jax.orders.watchers import Start, Still, Watcher, finite_terms, keep, p
 from nst_jax.painting import painter, runs, vmapped
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Frame, Run
+from nst_jax.painting.rewinding import Diverged, Rewinder
 from nst_jax.pictures import images
 from nst_jax.recipes import Turn
 
@@ -164,10 +165,6 @@ def _chunks(items, machine, chunk, keeping) -> Iterator[tuple[int, list[int], "_
         before += len(mine)
 
 
-class Diverged(ValueError):
-    """A picture's loss is no number any more; others that are painted with it go on."""
-
-
 def result_of(item: Item, frame: Frame, run: Run | None) -> Result:
     """A frame finished at the job's shape (it may still be coarse), with the record of the run up to it."""
     task = item.task
@@ -183,8 +180,9 @@ def result_of(item: Item, frame: Frame, run: Run | None) -> Result:
 class _Watch:
     """An item while it is painted: its last good frame, and why there is no later one."""
 
-    def __init__(self, item: Item):
-        self.item, self.frame, self.error = item, None, None
+    def __init__(self, item: Item, alone: bool):
+        self.alone = alone
+        self.item, self.frame, self.error, self.doubt = item, None, None, None
         self.good = None  # the last frame whose losses were looked at
         self.told: list[Watcher] = []  # of the beginning, and not yet of the end
 
@@ -202,9 +200,10 @@ class _Watch:
             try:
                 finite_terms(frame)
             except ValueError as error:
-                self.error = Diverged(str(error))
+                self.doubt = Diverged(str(error))  # a run may be sent back; one of several may not
+                self.error = None if self.alone else self.doubt
                 return
-            self.good = frame
+            self.good, self.doubt = frame, None
         self.frame = frame
         for watcher in self.item.watchers:
             watcher.see(frame)
@@ -220,7 +219,7 @@ class _Watch:
     def result(self, run: Run | None, error: BaseException | None) -> Result:
         """The picture as it is."""
         assert self.frame is not None
-        return result_of(self.item, self.frame, run)._replace(error=self.error or error)
+        return result_of(self.item, self.frame, run)._replace(error=self.error or error or self.doubt)
 
     def end(self, result: Result | None) -> Result | None:
         """Tell the watchers, once; what one of them can't do is the result's error, and costs no picture."""
@@ -248,7 +247,7 @@ class _Work(NamedTuple):
 
 def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> Iterator[Result]:
     """Paint one run; yield a result for each of its items, whatever ended it."""
-    watches = [_Watch(item) for item in items]
+    watches = [_Watch(item, len(items) == 1) for item in items]
     run, error = None, None
     still = Still(items[0].task.shape, items[0].task.order.ends.still)
     every = [EVERY, *(watcher.every for item in items for watcher in item.watchers if watcher.every)]
@@ -311,6 +310,7 @@ def paint_in_chunks(
     """
     seconds, shown = None, -math.inf  # the first chunk, of one step, is shown
     planned = [turn for turn in turns if turn[0] >= run.done]  # one that goes on has taken those before
+    rewinder = Rewinder.of(run)
     with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.stop.is_set():
             turn = controls.turn()
@@ -322,9 +322,16 @@ def paint_in_chunks(
             run = painter.consume(run, count, turn=turn)
             jax.block_until_ready(run.info)
             seconds = (time.perf_counter() - begun) / count if compiled else seconds
-            fixed = any(run.done % n == 0 for n in every) or run.step == run.now.steps or controls.stop.is_set()
+            end = run.step == run.now.steps
+            try:
+                rewinder, run, note = rewinder.look(run) if end or run.done % EVERY == 0 else (rewinder, run, "")
+            except Diverged as error:
+                if error.before:
+                    yield error.before, painter.look(error.before)
+                raise
+            fixed = any(run.done % n == 0 for n in every) or end or controls.stop.is_set() or bool(note)
             if fixed or (jax.process_count() == 1 and time.perf_counter() - shown > LIVELY):  # clocks differ
-                frames = [frame._replace(fixed=fixed) for frame in painter.look(run)]
+                frames = [frame._replace(fixed=fixed, note=note) for frame in painter.look(run)]
                 controls.running = True  # before the watchers see them: a stop meanwhile lets them finish
                 yield run, frames
                 shown = time.perf_counter()

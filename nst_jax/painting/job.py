@@ -94,7 +94,7 @@ def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
         word, *numbers = text.split(":")
         if word != "clamped":
             wrapped = choices.choose("keep", word, WRAPPERS)(wrapped, *map(float, numbers))
-    return wrapped
+    return transfer.watched(wrapped)
 
 
 # Stages

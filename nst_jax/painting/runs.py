@@ -46,6 +46,7 @@ class Frame(NamedTuple):
     info: Any
     plan: Plan = WHOLE
     fixed: bool = True
+    note: str = ""  # what a person should know of
 
 
 class Subject(Protocol):
@@ -224,7 +225,7 @@ def until(run: Run, every: int) -> int:
 
 def _advance(run, count, turn, program) -> Run:
     if turn is not None:
-        run = _take_turn(run, turn)
+        run = turned(run, turn)
     while count and not run.finished:
         if run.step == run.now.steps:
             run = _enter_next_stage(run)
@@ -233,7 +234,7 @@ def _advance(run, count, turn, program) -> Run:
     return run
 
 
-def _take_turn(run, turn) -> Run:
+def turned(run: Run, turn: Turn) -> Run:
     """The run with other weights from here on: a new problem, whose lowest loss is not known yet."""
     run = _with_arguments(run._replace(turn=turn, turns=(*run.turns, (run.done, turn))))
     return _align(run._replace(state=transfer.turn(_with_rate(run, run.state), rate=turn.rate)))

@@ -150,6 +150,43 @@ def guarded(inner: Solver) -> Solver:
     return inner._replace(step=step)
 
 
+class Watched(NamedTuple):
+    """A state, the lowest loss so far, steps that were looked at, and how many in a row were far off."""
+
+    inner: Any
+    lowest: Array
+    seen: Array
+    astray: Array
+
+
+ASTRAY, FAR = 10, 100.0  # steps in a row, and times the lowest loss, from which a run has gone wrong
+
+
+@functools.cache
+def watched(inner: Solver) -> Solver:
+    """Counts steps in a row whose loss isn't finite, or a hundred times the lowest; ten of them stay counted.
+
+    The first ten steps set no lowest loss: one that starts from the photograph itself may begin at nothing at all.
+    """
+
+    def init(image):
+        return Watched(inner.init(image), jnp.float32(jnp.inf), jnp.int32(0), jnp.int32(0))
+
+    def step(state, *args):
+        new, info = inner.step(state.inner, *args)
+        off = ~jnp.isfinite(info.loss) | (info.loss > FAR * state.lowest)
+        astray = jnp.where(off, state.astray + 1, jnp.where(state.astray < ASTRAY, 0, state.astray))
+        lowest = jnp.where(off | (state.seen < ASTRAY), state.lowest, jnp.minimum(info.loss, state.lowest))
+        return Watched(new, lowest.astype(jnp.float32), state.seen + 1, astray.astype(jnp.int32)), info
+
+    return Solver(init, step, lambda state: inner.picture(state.inner))
+
+
+def has_gone_wrong(state) -> bool:
+    """Whether a watched state's steps have been far off for too long."""
+    return isinstance(state, Watched) and bool(np.any(np.asarray(state.astray) >= ASTRAY))
+
+
 def _with_rate_of(state, fresh):
     """A fresh state with the learning rate's factor of another: what a turn has set is kept."""
     return jax.tree_util.tree_map_with_path(lambda path, new, old: old if _last(path) == "rate" else new, fresh, state)
@@ -165,6 +202,9 @@ def has_rate(state) -> bool:
 
 ANEW = {
     "loss": jnp.inf,  # the lowest so far, of another problem
+    "lowest": jnp.inf,
+    "seen": 0,
+    "astray": 0,
     "value": jnp.inf,  # what L-BFGS remembers of its last evaluation; infinity makes it evaluate again
     "diff_params_memory": 0,
     "diff_updates_memory": 0,
