@@ -360,7 +360,7 @@ def test_another_number_of_devices_is_said_and_goes_on(here, do, monkeypatch):
     assert checkpoints.find("kept", said=print).snapshot
     code, said = do("resume", "kept")
     assert code == 0, said
-    assert "changed:  mesh was space=2, is as 1 device fit: the picture may differ" in said
+    assert "changed:  mesh was space=2, is chosen anew for 1 device: the picture may differ" in said
     assert "changed:  device was cpu (cpu, 2 of them" in said
     assert images.load("a.png").shape == (32, 40, 3)
 
@@ -384,7 +384,7 @@ def test_several_processes_keep_no_checkpoints(here, do, capsys):
     with pytest.raises(SystemExit) as stopped:
         do("stylize", *ADAM, "-o", "a.png", *KEEP, *words)
     assert stopped.value.code == 2
-    assert "--checkpoint must not go with several processes, got them: leave it" in capsys.readouterr().err
+    assert "--checkpoint must not go with several processes, got both: drop it" in capsys.readouterr().err
 
 
 def test_where_it_is_kept_in_vain_the_run_goes_on(here, do, monkeypatch):

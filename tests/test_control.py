@@ -551,13 +551,13 @@ def test_what_is_wrong_with_a_fetched_picture_is_said_of_its_address(web, run, s
 def test_this_machines_own_addresses_are_refused(run, tmp_path):
     code, _, err = run("stylize", "https://127.0.0.1/town.png", "night.png", "-o", tmp_path / "out.png", *BRIEF)
     assert code == 1
-    assert err.endswith("(host must be on the internet, got 127.0.0.1, which is 127.0.0.1)\n")
+    assert err.endswith("(host must be on the internet, got 127.0.0.1): save it, and name the file\n")
 
 
 def test_insecure_addresses_are_refused(web, run, tmp_path):
     code, _, err = run("stylize", "http://pictures.example/town.png", "night.png", "-o", tmp_path / "out.png", *BRIEF)
     assert code == 1
-    assert err.endswith("(address must be https, got http://pictures.example/town.png)\n")
+    assert err.endswith("(address must be https, got http://pictures.example/town.png): save it, and name the file\n")
     assert len(err.splitlines()) == 1
 
 

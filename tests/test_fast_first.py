@@ -103,7 +103,7 @@ def test_fast_first_runs_on_both_and_is_repeated(here, command):
     params = {**params, "input": {**params["input"], "std": np.full(3, 0.226, np.float32)}}
     vgg19.save("torchvision.h5", params, source="a test")
     code, _, err = command(*paint, "--weights", "torchvision.h5")
-    assert (code, "must go with a network of the caffe family, got torchvision: leave --weights" in err) == (1, True)
+    assert (code, "must go with a network of the caffe family, got torchvision: drop --weights" in err) == (1, True)
     code, _, err = command(*paint, "--colour", "only")
     assert (code, "--fast-first must not go with --colour only" in err) == (2, True)
 

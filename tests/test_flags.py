@@ -77,8 +77,8 @@ def test_a_sweep_takes_several_values_where_a_field_may_vary():
          "picture must hold 3 pixels, got 4: lower --size or raise --max-pixels"),
         ("loss must stay finite, got nan of style/relu1_1 at step 3: lower learning-rate",
          "loss must stay finite, got nan of style/relu1_1 at step 3: lower --learning-rate"),
-        ("network must be of the caffe family, got another: leave weights",
-         "network must be of the caffe family, got another: leave --weights"),
+        ("network must be of the caffe family, got another: drop weights",
+         "network must be of the caffe family, got another: drop --weights"),
         ("style must be smaller, got 9: lower style-scale or style-size",
          "style must be smaller, got 9: lower --style-scale or --style-size"),
         ("weights must be a file of ours, got 'my weights.h5'", "weights must be a file of ours, got 'my weights.h5'"),
@@ -99,12 +99,12 @@ def test_a_message_gets_the_dashes_that_its_reader_types(text, shown):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("mask must not go with colour only, which paints nothing: leave it",
-         "--mask must not go with --colour only, which paints nothing: leave it"),
+        ("mask must not go with colour only, which paints nothing: drop it",
+         "--mask must not go with --colour only, which paints nothing: drop it"),
         ("memory must go with lbfgs, got adam: add optimizer lbfgs",
          "--memory must go with lbfgs, got adam: add --optimizer lbfgs"),
-        ("network must be named once, got several of network, weights and preview: leave all but one",
-         "--network must be named once, got several of --network, --weights and --preview: leave all but one"),
+        ("network must be named once, got several of network, weights and preview: drop all but one",
+         "--network must be named once, got several of --network, --weights and --preview: drop all but one"),
         ("style-mix must not go with mask, got both: mask-weights says how much",
          "--style-mix must not go with --mask, got both: --mask-weights says how much"),
         ("weights must not all be zero, got nothing to paint after: raise one of them",
@@ -122,7 +122,7 @@ def test_two_networks_are_refused(command):
         code, out, err = command("stylize", "a.png", "b.png", "-o", "c.png", *more)
         assert (code, out) == (2, "")
         said = "nst-jax stylize: error: --network must be named once, got several of --network, --weights and --preview"
-        assert err == f"{said}: leave all but one (see nst-jax stylize --help)\n"
+        assert err == f"{said}: drop all but one (see nst-jax stylize --help)\n"
 
 
 def test_networks_are_chosen_by_name():

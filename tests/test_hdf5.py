@@ -1,5 +1,7 @@
 """Weight files from strangers: nothing outside them is read, nothing larger than weights is made, one line each."""
 
+import concurrent.futures
+import threading
 import zipfile
 
 import h5py
@@ -110,3 +112,27 @@ def test_real_files_are_read_as_before(tmp_path, narrow):
     with hdf5.opened(tmp_path / "a.h5") as file:
         assert {name.partition("/")[0] for name, _ in hdf5.datasets(file)} == {*narrow} - {"input"}
         assert hdf5.attributes(file)["source"] == "a test"
+
+
+def test_a_refused_file_keeps_no_other_thread_from_reading(weights, tmp_path):
+    """h5py holds its lock while a group is gone through: a walk that is cut short must not be kept by an error."""
+    known = weights.read_bytes()
+    refused = tmp_path / "refused.h5"
+    refused.write_bytes(known)
+    with h5py.File(refused, "a") as file:
+        del file["conv1_1/bias"]
+        file["conv1_1/bias"] = "a text"
+    ready = threading.Event()
+
+    def read():
+        ready.wait()
+        vgg19.info(weights)
+
+    other = threading.Thread(target=read, daemon=True)
+    other.start()  # before the first ends, whose number a later one might get
+    with concurrent.futures.ThreadPoolExecutor(1) as one:
+        with pytest.raises(ValueError, match="no group of arrays") as kept:
+            one.submit(vgg19.read, refused).result()
+        ready.set()
+        other.join(10)
+    assert not other.is_alive(), kept.value

@@ -161,7 +161,7 @@ def test_one_task_of_slurm_is_not_several(monkeypatch):
     [
         (
             ["--processes", "2", "--process", "2", "--coordinator", "a:1"],
-            "--process must be below --processes 2, got 2",
+            "--process must be below --processes 2, got 2: count from 0",
         ),
         (
             ["--processes", "2", "--process", "1"],

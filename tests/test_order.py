@@ -86,13 +86,13 @@ WRONG = [
     ({"style": ("a",), "style_mix": "ramp"}, "style-mix ramp must have several styles, got 1: name another STYLE"),
     ({"style_scale": (1.0, 2.0, 3.0)}, "style-scale must have 2 values, one for each style, got 3"),
     ({"style_mask": ("a",)}, "style-mask must have 2 values, one for each style, got 1"),
-    ({"colour": "only", "mask": ("a",)}, "mask must not go with colour only, which paints nothing: leave it"),
-    ({"colour": "only", "minutes": 1.0}, "minutes must not go with colour only, which paints nothing: leave it"),
-    ({"colour": "only", "still": 1.0}, "still must not go with colour only, which paints nothing: leave it"),
-    ({"colour": "only", "fast_first": 1}, "fast-first must not go with colour only, which paints nothing: leave it"),
-    ({"colour": "only", "preview": True}, "preview must not go with colour only, which paints nothing: leave it"),
+    ({"colour": "only", "mask": ("a",)}, "mask must not go with colour only, which paints nothing: drop it"),
+    ({"colour": "only", "minutes": 1.0}, "minutes must not go with colour only, which paints nothing: drop it"),
+    ({"colour": "only", "still": 1.0}, "still must not go with colour only, which paints nothing: drop it"),
+    ({"colour": "only", "fast_first": 1}, "fast-first must not go with colour only, which paints nothing: drop it"),
+    ({"colour": "only", "preview": True}, "preview must not go with colour only, which paints nothing: drop it"),
     ({"colour": "only", "style_scale": (2.0,)}, "style-scale must not go with colour only, which paints nothing: "),
-    ({"colour": "only", "style_size": 9}, "style-size must not go with colour only, which paints nothing: leave it"),
+    ({"colour": "only", "style_size": 9}, "style-size must not go with colour only, which paints nothing: drop it"),
     ({"colour": "only", "style_mask": ("a", "b")}, "style-mask must not go with colour only, which paints nothing: "),
     ({"colour": "only", "strength_map": "a"}, "strength-map must not go with colour only, which paints nothing: "),
     ({"colour": "only", "style_mix": "ramp"}, "style-mix must be shares with colour only, got ramp: write 2,1"),
@@ -136,5 +136,5 @@ def test_what_is_said_of_styles_waits_for_them():
 def test_more_that_colours_alone_do_not_write():
     known = TWO.with_values(colour="only")
     order.check_only_colours(known)
-    with pytest.raises(Refused, match=r"^log must not go with colour only, which paints nothing: leave it$"):
+    with pytest.raises(Refused, match=r"^log must not go with colour only, which paints nothing: drop it$"):
         order.check_only_colours(known, ("log",))

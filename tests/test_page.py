@@ -325,7 +325,7 @@ def test_what_a_report_lacks_is_said_before_the_run(refused, tmp_path, monkeypat
     assert refused("--report", tmp_path / "file")[1].replace("--folder", "folder") == said
     code, said = refused("--report", tmp_path / "r", "--colour", "only")
     assert code == 2
-    assert "error: --report must not go with --colour only, which paints nothing: leave it" in said
+    assert "error: --report must not go with --colour only, which paints nothing: drop it" in said
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     said = "nst-jax: matplotlib must be installed, got none: pip install 'nst-jax[plot]'"
     assert refused("--report", tmp_path / "r") == (1, said)

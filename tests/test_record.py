@@ -252,7 +252,7 @@ def test_files_are_those_that_were_used(tmp_path):
     record.check_files(kept, "content", [tmp_path / "a"])
     record.check_files(kept, "mask", [])
     for paths, message in [
-        ([tmp_path / "b"], "content must be the picture that was used, a, got another: b"),
+        ([tmp_path / "b"], "content must be the picture that was used, a, got another, b: find the one that was"),
         ([], "content must be 1 file as in the record, got 0: give each of them"),
         ([tmp_path / "a"] * 2, "content must be 1 file as in the record, got 2"),
         ([tmp_path / "c"], "content must be an existing file, got '.*c': check its name"),

@@ -304,7 +304,10 @@ def test_everything_at_once_is_made_again(paint, again):
     assert metadata.read(out) == metadata.read(path)
     moved = tuple("part.png" if f == "-" else "-" if f == "part.png" else f for f in files)
     code, err, _ = again(path, *moved, "--palette", "bright.png", styles=styles, out="b.png")
-    assert (code, err) == (1, "nst-jax: --style-mask must be the picture that was used, -, got another: part.png\n")
+    assert (code, err) == (
+        1,
+        "nst-jax: --style-mask must be the picture that was used, -, got another, part.png: find the one that was\n",
+    )
     for missing in ("--mask", "--strength-map", "--init"):
         fewer = [f for i, f in enumerate(files) if missing not in (f, files[i - 1])]
         code, err, _ = again(path, *fewer, "--palette", "bright.png", styles=styles, out="b.png")
@@ -495,8 +498,14 @@ def test_a_changed_version_device_or_network_is_said(forged, again, monkeypatch)
 
 def test_other_inputs_are_refused(forged, again):
     for flags, said in [
-        ({"content": "bright.png"}, "content must be the picture that was used, town.png, got another: bright.png"),
-        ({"styles": ("wave.png",)}, "style must be the picture that was used, night.png, got another: wave.png"),
+        (
+            {"content": "bright.png"},
+            "content must be the picture that was used, town.png, got another, bright.png: find the one that was",
+        ),
+        (
+            {"styles": ("wave.png",)},
+            "style must be the picture that was used, night.png, got another, wave.png: find the one that was",
+        ),
         ({"styles": ("night.png", "wave.png")}, "style must be 1 file as in the record, got 2: give each of them"),
         ({"content": "none.png"}, "content must be an existing file, got 'none.png': check its name"),
     ]:

@@ -367,6 +367,22 @@ def test_an_error_leaves_what_there_is(swept, monkeypatch):
     assert [row["picture"] for row in rows(folder)] == ["1-strength-0.2.png"]
 
 
+def test_a_sweep_that_is_stopped_at_a_coarse_size_writes_the_picture_at_the_full_one(swept, monkeypatch):
+    drive = workshop.paint_in_chunks
+
+    def driven(run, controls, **options):
+        for now, frames in drive(run, controls, **options | {"every": (1,)}):
+            yield now, frames
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(workshop, "paint_in_chunks", driven)
+    got, _, said, folder = swept("--strength", ".2,.4", "--ladder", "24:2,48:2")
+    assert (got, "Traceback" in said) == (130, False)
+    [row] = rows(folder)
+    assert row["steps"] == 1
+    assert images.load(folder / row["picture"]).shape == (32, 48, 3)
+
+
 @pytest.mark.parametrize("chunk", ["1", "2"])
 def test_one_that_goes_wrong_does_not_stop_the_others(swept, monkeypatch, chunk):
     """Though frames between the fixed ones, whose losses nobody looks at, have gone wrong before."""

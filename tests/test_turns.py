@@ -233,7 +233,7 @@ def test_a_rate_survives_stages(first, narrow, town, night):
 
 
 def test_a_rate_is_refused_with_lbfgs(runs, narrow, town, night):
-    message = r"^rate must stay 1 with lbfgs, which searches along each line, got 0\.25: leave it$"
+    message = r"^rate must stay 1 with lbfgs, which searches along each line, got 0\.25: drop it$"
     with pytest.raises(ValueError, match=message):
         painter.advance(runs["lbfgs"], 1, turn=Turn(rate=0.25))
     assert runs["lbfgs"].turns == ()

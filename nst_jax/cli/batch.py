@@ -53,7 +53,7 @@ def _batch(args, keeper):
 
     known = flags.order(args, style=None, content=None)
     if known.only_colours:
-        raise Refused("colour must paint something here, got only: that is `stylize`'s")
+        raise Refused("colour must paint something here, got only: use `nst-jax stylize` for that")
     share = args.share or launch.share()
     entries = lists.share_of(lists.read(args.jobs), *share)
     folder = storage.ensure_folder(args.output)

@@ -199,8 +199,8 @@ def as_flags(text: str, *, refused: bool = False) -> str:
 
 
 def _add_dashes(found) -> str:
-    """A name in a remedy, with its dashes if it is a flag's there: `leave weights`, but not `choose a recipe`."""
-    told = found.string[: found.start()].endswith(("add ", "leave ", "raise ", "lower "))
+    """A name in a remedy, with its dashes if it is a flag's there: `drop weights`, but not `choose a recipe`."""
+    told = found.string[: found.start()].endswith(("add ", "drop ", "raise ", "lower "))
     return f"--{found[0]}" if told or found[0] not in VAGUE else found[0]
 
 

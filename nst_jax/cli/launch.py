@@ -61,13 +61,14 @@ def check(args) -> None:
     given = {"--coordinator": args.coordinator, "--processes": args.processes, "--process": args.process}
     missing = [flag for flag, value in given.items() if value is None]
     if args.process is not None and args.processes is not None and args.process >= args.processes:
-        raise Refused(f"--process must be below --processes {args.processes}, got {args.process}")
+        got = f"got {args.process}: count from 0"
+        raise Refused(f"--process must be below --processes {args.processes}, {got}")
     if missing and len(missing) < 3 and args.processes != 1 and not found_here():
         raise Refused(f"processes must know of each other, got nothing found: add {missing[0]}")
     if is_one_of_several(args) and getattr(args, "checkpoint", None):
-        raise Refused("--checkpoint must not go with several processes, got them: leave it")
+        raise Refused("--checkpoint must not go with several processes, got both: drop it")
     if is_one_of_several(args) and getattr(args, "minutes", None):
-        raise Refused("--minutes must not go with several processes, whose clocks differ: --steps")
+        raise Refused("--minutes must not go with several processes, whose clocks differ, got both: use steps")
 
 
 def is_one_of_several(args) -> bool:

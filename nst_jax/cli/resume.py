@@ -54,8 +54,8 @@ def order_of(args, order: Order) -> Order:
         from nst_jax.painting import devices
 
         if (here := len(devices.available())) != math.prod(mesh.values()):
-            said = f"mesh was {values.write_mesh(mesh)}, is as {here} device{'s' * (here > 1)} fit"
-            progress.say(f"changed:  {said}: the picture may differ")
+            fits = f"is chosen anew for {here} device{'s' * (here > 1)}"
+            progress.say(f"changed:  mesh was {values.write_mesh(mesh)}, {fits}: the picture may differ")
             order = order.with_values(mesh=None)
     return order
 

@@ -105,8 +105,9 @@ def _temporary(path, what):
     if os.path.isdir(target):
         raise IsADirectoryError(f"{what} must be a file, got the folder {name}: add a file's name")
     if not os.path.isdir(folder):
-        kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
-        raise kind(f"{what} must be in an existing folder, got {name}: make {folder!r} first")
+        if os.path.exists(folder):
+            raise NotADirectoryError(f"{what} must be in a folder, got {name}, but {folder!r} is none: choose another")
+        raise FileNotFoundError(f"{what} must be in an existing folder, got {name}: make {folder!r} first")
     temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
     try:
         with contextlib.suppress(FileNotFoundError):

@@ -31,13 +31,13 @@ def read(path) -> Published:
 
 def _reader(path):
     if not path.is_file():
-        raise FileNotFoundError(f"weights must be a file, got {path}, which is not there")
+        raise FileNotFoundError(f"weights must be a file, got {path}, which is not there: check its name")
     with path.open("rb") as stream:
         head = stream.read(1024)
     for matches, reader in LAYOUTS.values():
         if matches(head):
             return reader
-    known = ", ".join(LAYOUTS)
+    known = ", ".join(name for name, (_, reader) in LAYOUTS.items() if reader is not readers.refuse_newer_matlab)
     raise ValueError(f"weights must be in a format known here, got {path}: take one of {known}")
 
 

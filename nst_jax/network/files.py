@@ -44,7 +44,7 @@ def read(path=None) -> Params:
     """
     path = find(path)
     with open_weights(path) as file:
-        params = {name: hdf5.arrays(group, name) for name, group in file.items() if name != "activations"}
+        params = {name: hdf5.arrays(group, name) for name, group in [*file.items()] if name != "activations"}
         params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
     check_params(params, path)
     return params
@@ -56,7 +56,7 @@ def activations(path=None) -> Activations | None:
         found = file.get("activations")
         if not isinstance(found, h5py.Group):
             return None
-        each = {name: hdf5.arrays(group, name) for name, group in found.items()}
+        each = {name: hdf5.arrays(group, name) for name, group in [*found.items()]}
         return {name: Activation(known["mean"], known["square"]) for name, known in each.items()}
 
 
@@ -156,7 +156,7 @@ def _check_convolution(layer, channels, which) -> int:
     shapes = {k: np.shape(v) for k, v in layer.items()}
     width = shapes.get("kernel", (0,))[-1]
     if shapes.get("kernel") != (3, 3, channels, width) or shapes.get("bias") != (width,):
-        raise ValueError(f"{which} must have kernel [3, 3, {channels}, d] and bias [d], got {shapes}")
+        raise ValueError(f"{which} must have kernel [3, 3, {channels}, d] and bias [d], got {shapes}: convert it again")
     if not all(np.isfinite(v).all() for v in layer.values()):
         raise ValueError(f"{which} must be finite, got NaN or infinity: fetch or convert the file again")
     return width

@@ -1,4 +1,8 @@
-"""HDF5 files read with care: one may name other files, whose bytes would be read, or claim any size."""
+"""HDF5 files read with care: one may name other files, whose bytes would be read, or claim any size.
+
+Names and items are listed before they are gone through: h5py holds its lock for as long as a walk is under way, and one
+that an error has cut short would keep it from every other thread.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -26,7 +30,7 @@ def opened(file) -> Iterator[h5py.File]:
 
 def datasets(group, *, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every dataset below a group by its path; links to elsewhere are refused."""
-    for name in group:
+    for name in list(group):
         path = f"{prefix}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{path} is a link to elsewhere, which is not followed")
@@ -39,9 +43,10 @@ def datasets(group, *, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def arrays(group, name: str) -> dict[str, np.ndarray]:
     """A group's datasets in float32."""
-    if not isinstance(group, h5py.Group) or not all(_is_numbers(value) for value in group.values()):
+    found = dict(group.items()) if isinstance(group, h5py.Group) else {"": None}
+    if not all(map(_is_numbers, found.values())):
         raise ValueError(f"{name} is no group of arrays of numbers")
-    return {key: np.asarray(value, np.float32) for key, value in group.items()}
+    return {key: np.asarray(value, np.float32) for key, value in found.items()}
 
 
 def _is_numbers(value) -> bool:

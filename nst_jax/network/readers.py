@@ -45,7 +45,8 @@ def _one_line_error(path):
         yield
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"weights must be a whole file, got {path}: it is cut short or damaged ({reason})") from error
+        got = f"got {path}, which is cut short or damaged ({reason})"
+        raise ValueError(f"weights must be a whole file, {got}: get it again") from error
 
 
 def _float32(value):
@@ -89,7 +90,7 @@ def _find_convolutions(file) -> list[_Convolution]:
         if dataset.ndim != 4 or max(dataset.shape) > WIDEST:
             return
         group: Any = dataset.parent
-        biases = [v[()] for v in group.values() if isinstance(v, h5py.Dataset) and v.shape == dataset.shape[-1:]]
+        biases = [v[()] for v in [*group.values()] if isinstance(v, h5py.Dataset) and v.shape == dataset.shape[-1:]]
         layer = {"kernel": _float32(dataset[()]), **({"bias": _float32(biases[0])} if biases else {})}
         owner = (group.parent if group.name.endswith("/vars") else group).name.split("/").pop()  # conv2d_1/vars/0
         found.append(_Convolution(owner, str(hdf5.attributes(group).get("name", owner)), layer))
@@ -236,7 +237,9 @@ def _torchvision(state, path) -> Published:
         kernel = layer.get("kernel", np.empty(0))
         if kernel.ndim != 4 or index - expected not in (0, 1):
             kind = "with batch normalisation" if kernel.ndim == 1 else f"with {list(kernel.shape)} there"
-            raise ValueError(f"features.{index} of {path} must be a plain VGG's convolution, got a network {kind}")
+            raise ValueError(
+                f"features.{index} of {path} must be a plain VGG's convolution, got a network {kind}: take vgg19"
+            )
         block, i, expected = (block + 1, 1, index + 2) if index > expected else (block, i, index + 2)
         params[f"conv{block}_{i}"] = {**layer, "kernel": kernel.transpose(2, 3, 1, 0)}
         i += 1

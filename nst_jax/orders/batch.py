@@ -69,7 +69,7 @@ class Batch:
         """A job made ready; None if it is painted already."""
         order = entry.order(self.known)
         if order.only_colours:
-            raise Refused("colour must paint something here, got only: that is `stylize`'s")
+            raise Refused("colour must paint something here, got only: use `nst-jax stylize` for that")
         with compose.with_local_files(order) as local:
             output, paths = self.folder / entry.output, local.files(customise.recipe_of(local).start)
             if (

@@ -66,7 +66,7 @@ def _fast_first(recipe, params, left) -> FastFirst:
         raise ValueError(f"fast-first must go with a recipe for filters as they are, got {recipe.name}: choose another")
     fast = vgg19.load(vgg19.fast_path())
     if (family := calibration.family_of(params)) != calibration.family_of(fast):  # the weights fit one of them only
-        raise ValueError(f"fast-first must go with a network of the caffe family, got {family}: leave weights")
+        raise ValueError(f"fast-first must go with a network of the caffe family, got {family}: drop weights")
     return FastFirst(fast, left)
 
 

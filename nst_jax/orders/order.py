@@ -175,11 +175,11 @@ PAINTS = (
 def check(order: Order) -> None:
     """Raise if fields that are good one by one do not go together; about styles only where the order names them."""
     if sum(map(bool, (order.machine.weights, order.machine.network, order.machine.preview))) > 1:
-        raise Refused("network must be named once, got several of network, weights and preview: leave all but one")
+        raise Refused("network must be named once, got several of network, weights and preview: drop all but one")
     if order.only_colours:
         check_only_colours(order)
     if order.ends.minutes and order.ends.steps:
-        raise Refused("minutes must not go with steps, got both, and either says how many there are: leave one of them")
+        raise Refused("minutes must not go with steps, got both, and either says how many there are: drop one of them")
     if order.pictures.style:
         _check_styles(order, len(order.pictures.style))
 
@@ -200,7 +200,7 @@ def check_only_colours(order: Order, more: tuple[str, ...] = ()) -> None:
     """Raise if fields about painting go with colours alone, which paint nothing; `more`: what else was asked for."""
     asked = [name for group, name in PAINTS if getattr(getattr(order, group), name)]
     for name in (*asked, *more):
-        raise Refused(f"{name.replace('_', '-')} must not go with colour only, which paints nothing: leave it")
+        raise Refused(f"{name.replace('_', '-')} must not go with colour only, which paints nothing: drop it")
     if order.blend.style_mix == "ramp":
         raise Refused("style-mix must be shares with colour only, got ramp: write 2,1")
 

@@ -291,13 +291,16 @@ def check_files(record: Record, kind: str, paths: Sequence) -> None:
     listed = record.inputs.get(kind, [])
     if len(listed) != len(paths):
         many = f"{len(listed)} file{'' if len(listed) == 1 else 's'}"
-        raise ValueError(f"{kind} must be {many} as in the record, got {len(paths)}: give each of them")
+        remedy = "give each of them" if listed else "drop it"
+        raise ValueError(f"{kind} must be {many} as in the record, got {len(paths)}: {remedy}")
     for path, entry in zip(paths, listed, strict=True):
         if path != WHOLE and not os.path.isfile(path):
             raise FileNotFoundError(f"{kind} must be an existing file, got {os.fspath(path)!r}: check its name")
         if _digest(path)["sha256"] != entry["sha256"]:
             name, was = pathlib.Path(path).name, printable(entry["name"], longest=80)
-            raise ValueError(f"{kind} must be the picture that was used, {was}, got another: {name}")
+            raise ValueError(
+                f"{kind} must be the picture that was used, {was}, got another, {name}: find the one that was"
+            )
 
 
 def changes(before: Record, now: Record) -> list[str]:

@@ -21,6 +21,7 @@ from nst_jax.painting import job as jobs
 from nst_jax.painting import vmapped
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Frame
+from nst_jax.pictures import images
 
 # What may vary, from the slowest to the fastest: the last but one goes down a sheet, the last goes across
 AXES = ("content", "style", "init", "seed", "content_weight", "tv_weight", "strength", "style_weight")
@@ -56,7 +57,7 @@ def points(order: Order, given: Mapping[str, Sequence]) -> list[Point]:
         one = order.with_values(**fixed | own)
         orders.check(one)
         if one.only_colours:
-            raise Refused("colour must paint something here, got only: that is `stylize`'s")
+            raise Refused("colour must paint something here, got only: use `nst-jax stylize` for that")
         found.append(Point(one, own, re.sub(r"[^\w.+-]", "_", "-".join(words))[:100] + ".png"))
     return found
 
@@ -154,7 +155,8 @@ def _save(sweep, number, result, folder) -> tables.Row:
     """Write a picture; its row, which is kept where a run is and the picture is whole."""
     point = sweep.points[number]
     result.save(os.path.join(folder, point.name))
-    cells = _cells(point, result, sweep.judge(number, result.frame.image))
+    image = images.resize(result.frame.image, sweep.items[number].task.shape)  # one that was stopped may be coarse
+    cells = _cells(point, result, sweep.judge(number, image))
     across = len(dict.fromkeys(point.values[-1] for point in sweep.points))
     row = tables.Row(cells, point.values, number // across)
     if sweep.keeper and result.record.steps == sweep.items[number].record.total:

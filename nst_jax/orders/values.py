@@ -152,7 +152,10 @@ def start(text: str) -> str:
     try:
         names.parse_start(text)
     except ValueError as error:
-        raise ValueError(str(error) if names.is_start(text) else f"{error}; or a picture file") from None
+        known = str(error)
+        raise ValueError(
+            known if names.is_start(text) else known.replace(", got ", ", or a picture file, got ", 1)
+        ) from None
     return text
 
 

@@ -67,5 +67,6 @@ def fit_steps(job: Job, cost: Cost, seconds: float) -> tuple[Size, ...]:
     if steps < FEWEST * len(stages):
         need = (FEWEST * len(stages) * once / total + cost.compiling * len(stages)) / MARGIN / 60
         h, w = job.shape
-        raise ValueError(f"minutes must be at least {need:.1f} for {w}×{h} here, got {seconds / 60:.1f}: lower size")
+        got = max(0.0, seconds / 60)  # what measuring has left of them
+        raise ValueError(f"minutes must be at least {need:.1f} for {w}×{h} here, got {got:.1f}: lower size")
     return recipes.shared(tuple(stage for _, stage in stages), steps)

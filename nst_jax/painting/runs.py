@@ -246,7 +246,7 @@ def _with_rate(run, state):
     if rate == 1:
         return state
     if not transfer.has_rate(state):
-        raise ValueError(f"rate must stay 1 with lbfgs, which searches along each line, got {rate}: leave it")
+        raise ValueError(f"rate must stay 1 with lbfgs, which searches along each line, got {rate}: drop it")
     return transfer.turn(state, rate=rate)
 
 

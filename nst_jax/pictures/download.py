@@ -72,7 +72,7 @@ def picture(
     except (OSError, ValueError, http.client.HTTPException) as error:
         path.unlink(missing_ok=True)
         got = f"got {printable(url, longest=200)} ({reason(error)})"
-        raise OSError(f"picture must be one that can be fetched, {got}") from error
+        raise OSError(f"picture must be one that can be fetched, {got}: save it, and name the file") from error
     return path
 
 
@@ -132,7 +132,8 @@ def _look_up(host, port, allowed) -> list[str]:
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         if not allowed(address):
-            raise OSError(f"host must be on the internet, got {host}, which is {address}")
+            got = host if host == str(address) else f"{host}, which is {address}"
+            raise OSError(f"host must be on the internet, got {got}")
     return found
 
 
