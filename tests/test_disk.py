@@ -132,3 +132,28 @@ def test_a_folder_that_vanishes_while_it_paints_costs_no_picture(what, here, mon
         assert "the picture is in " in said
         place = pathlib.Path(said.rpartition("the picture is in ")[2])
     assert images.load(place).shape == (32, 40, 3)
+
+
+@pytest.mark.parametrize("name", ["sweep", "batch"])
+def test_of_several_pictures_each_that_cannot_be_saved_there_is_saved_elsewhere(name, here, monkeypatch, capsys):
+    """The folder is full: both pictures that are painted together are in the home folder, and the lines say so."""
+    (here / "jobs.csv").write_text(
+        "content,style,seed,output\n" + "".join(f"town.png,night.png,{n},{n}.png\n" for n in "12")
+    )
+    words = {"sweep": COMMANDS["sweep"], "batch": ["batch", "jobs.csv", *PICTURES[2:], "--steps", "2", "-o", "out"]}
+    save = images.save
+
+    def full(path, *args, **more):
+        if pathlib.Path(path).absolute().is_relative_to(here / "out"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, *args, **more)
+
+    monkeypatch.setattr(images, "save", full)
+    code = cli.main([*words[name], "--chunk", "2"])
+    said = capsys.readouterr().err
+    assert (code, "Traceback" in said) == (1, False)
+    found = sorted(here.glob("nst-jax-*.png"))
+    assert [images.load(path).shape for path in found] == [(32, 40, 3)] * 2
+    assert all(f"No space left on device; the picture is in {path}" in said for path in found)
+    if name == "sweep":
+        assert said.splitlines()[-1].endswith("; 0 of 2 pictures are whole in out")

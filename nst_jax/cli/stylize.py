@@ -5,14 +5,11 @@ nst-jax stylize town.jpg night.jpg -o painting.png --size 640x480 --steps 300 --
 nst-jax stylize town.jpg night.jpg wave.jpg -o painting.png --mask sky.png water.png --colour content-luminance
 """
 
-import contextlib
 import os
-import tempfile
 import time
 
 from nst_jax.cli import flags, launch, progress, report_failure, resume
 from nst_jax.cli.flags import Outputs
-from nst_jax.ground.choices import one_line
 from nst_jax.orders import order as orders
 from nst_jax.orders.order import Order
 
@@ -94,7 +91,7 @@ def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> i
         except KeyboardInterrupt as error:
             again = f"; `nst-jax resume {keeper.folder}` begins again" if keeper else ""
             return report_failure(stopped.error or error, more=f" before the first steps: no picture is written{again}")
-        save(result, outputs.path)
+        workshop.save(result, outputs.path)
         if keeper and not (result.error or stopped.error):
             keeper.finish(outputs.path)
     if error := result.error or stopped.error:
@@ -102,22 +99,6 @@ def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> i
         return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}{more}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0
-
-
-def save(result, path) -> None:
-    """Write a result's picture, or, where that fails, somewhere: hours of work are not thrown away for a full disk."""
-    try:
-        result.save(path)
-    except (ValueError, OSError) as error:
-        name = f"nst-jax-{os.getpid()}{os.path.splitext(path)[1]}"
-        for folder in (os.path.dirname(os.path.abspath(path)), os.path.expanduser("~"), tempfile.gettempdir()):
-            place = os.path.join(folder, name)
-            with contextlib.suppress(ValueError, OSError):
-                result.save(place)
-                break
-        else:
-            raise
-        raise OSError(f"{one_line(error)}; the picture is in {place}") from error
 
 
 def recolour(order: Order, outputs: Outputs) -> int:
@@ -128,7 +109,7 @@ def recolour(order: Order, outputs: Outputs) -> int:
     check_kind(outputs.path, asked)
     for note in asked.notes:
         progress.say(note)
-    save(workshop.recolour(asked), outputs.path)
+    workshop.save(workshop.recolour(asked), outputs.path)
     print(f"{outputs.path}: recoloured, nothing painted")
     return 0
 

@@ -13,7 +13,7 @@ from nst_jax.orders.lists import Entry
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
-from nst_jax.orders.workshop import Controls
+from nst_jax.orders.workshop import Controls, Result
 from nst_jax.painting import vmapped
 
 KEPT = 24  # files whose pictures are kept for the next job
@@ -114,12 +114,18 @@ class Batch:
                 if isinstance(result.error, workshop.Diverged):
                     self.note(left.pop(number), "bad", reason=str(result.error))
                 elif result.record.steps == items[number].record.total:
-                    result.save(self.folder / left[number].output)
-                    terms = result.record.terms
-                    self.note(left.pop(number), "done", steps=result.record.steps, terms=terms)
+                    self.save(left.pop(number), result)
         except Exception as error:
             for entry in left.values():
                 self.note(entry, "bad", reason=why(error))
+
+    def save(self, entry: Entry, result: Result) -> None:
+        """Write a job's picture; one that is saved elsewhere costs no other."""
+        try:
+            workshop.save(result, self.folder / entry.output)
+        except (ValueError, OSError) as error:
+            return self.note(entry, "bad", reason=why(error))
+        return self.note(entry, "done", steps=result.record.steps, terms=result.record.terms)
 
     def note(self, entry: Entry, state: str, *, reason="", steps=None, terms=None) -> None:
         """Keep what came of a job, and say it, if anything did."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, customise, networks, prepare, tables, workshop
 from nst_jax.orders import order as orders
 from nst_jax.orders.checkpoints import Keeper
@@ -130,31 +131,47 @@ def paint(
     said: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
-    rows, names = there(sweep, folder), [point.name for point in sweep.points]
+    rows, names, lost = there(sweep, folder), [point.name for point in sweep.points], []
     keeping = sweep.keeper and workshop.Keeping(sweep.keeper, names, frozenset(names[number] for number in rows))
     try:
         found = workshop.carry_out_all(
             sweep.items, sweep.machine, chunk=sweep.chunk, controls=controls, progress=progress, keeping=keeping
         )
         for number, result in found:
-            if result.frame:
-                rows[number] = _save(sweep, number, result, folder)
-            yield sweep.points[number], result
+            try:
+                rows |= {number: _save(sweep, number, result, folder)} if result.frame else {}
+            except (ValueError, OSError) as error:  # those painted with it are saved, too, before it ends
+                lost.append(one_line(error))
+                controls.stop.set()
+            else:
+                yield sweep.points[number], result
     finally:
-        if rows:
-            axes = {
-                name: list(dict.fromkeys(p.values[i] for p in sweep.points))
-                for i, name in enumerate(sweep.points[0].own)
-            }
-            titled = {name.replace("_", " "): values for name, values in axes.items()}
-            if why := tables.write_sweep(folder, titled, rows, len(sweep.points)):
-                said(f"plot:     left out: {why}")
+        try:
+            _write_tables(sweep, folder, rows, said)
+        except (ValueError, OSError):
+            if not lost:
+                raise
+    if lost:
+        raise OSError("; ".join(lost))
+
+
+def _write_tables(sweep: Sweep, folder, rows: dict[int, tables.Row], said: Callable[[str], None]) -> None:
+    """Write the sheet, the tables and the plot of the pictures that there are."""
+    if not rows:
+        return
+    values = zip(*(point.values for point in sweep.points), strict=True)
+    axes = {
+        name.replace("_", " "): list(dict.fromkeys(each))
+        for name, each in zip(sweep.points[0].own, values, strict=True)
+    }
+    if why := tables.write_sweep(folder, axes, rows, len(sweep.points)):
+        said(f"plot:     left out: {why}")
 
 
 def _save(sweep, number, result, folder) -> tables.Row:
     """Write a picture; its row, which is kept where a run is and the picture is whole."""
     point = sweep.points[number]
-    result.save(os.path.join(folder, point.name))
+    workshop.save(result, os.path.join(folder, point.name))
     image = images.resize(result.frame.image, sweep.items[number].task.shape)  # one that was stopped may be coarse
     cells = _cells(point, result, sweep.judge(number, image))
     across = len(dict.fromkeys(point.values[-1] for point in sweep.points))

@@ -4,10 +4,12 @@ result = paint(words.make("town.jpg", "night.jpg", size=512, minutes=5))
 result.save("painting.png")
 """
 
+import contextlib
 import itertools
 import math
 import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
 from nst_jax.orders.checkpoints import Keeper, Kept
@@ -69,6 +72,22 @@ class Result(NamedTuple):
         """Write the picture with its settings, alpha and metadata, as far as its kind of file holds them."""
         extras = self.extras._replace(text=records.text(self.record))
         images.save(path, self.image, extras=extras)
+
+
+def save(result: Result, path) -> None:
+    """Write a result's picture, or, where that fails, somewhere: hours of work are not thrown away for a full disk."""
+    try:
+        result.save(path)
+    except (ValueError, OSError) as error:
+        folder, name = os.path.split(os.path.abspath(path))
+        for other in (folder, os.path.expanduser("~"), tempfile.gettempdir()):
+            place = os.path.join(other, f"nst-jax-{os.getpid()}-{name[-100:]}")
+            with contextlib.suppress(ValueError, OSError):
+                result.save(place)
+                break
+        else:
+            raise
+        raise OSError(f"{one_line(error)}; the picture is in {place}") from error
 
 
 # One picture
