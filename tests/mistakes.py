@@ -16,6 +16,7 @@ class Row(NamedTuple):
     code: int = 1
     texts: Mapping[str, str] = {}  # files that are there besides
     missing: str = ""  # a package that is not installed
+    env: Mapping[str, str] = {}
     busy: str = ""  # a folder that another run has
     leaves: tuple[str, ...] = ()  # files that are written all the same: a batch's report
 
@@ -702,6 +703,12 @@ TOPICS: dict[str, tuple[Row, ...]] = {
         ),
     ),
     "Memory, devices and time": (
+        Row(
+            "stylize town.png night.png -o out.png",
+            "a folder for compiled programs, named by JAX_COMPILATION_CACHE_DIR, that anybody may write to",
+            "compiled programs must be kept where nobody else may write, got 'shared': `chmod go-w` it, or add --no-cache",
+            env={"JAX_COMPILATION_CACHE_DIR": "shared"},
+        ),
         Row(
             "stylize town.png night.png -o out.png --weights narrow.h5 --max-memory 2MB",
             "less memory than the run takes in any way",

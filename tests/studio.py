@@ -22,6 +22,8 @@ def furnish(folder: pathlib.Path) -> None:
     """Put everything into a folder, which the current one must be: some of it names its neighbours."""
     (folder / "folder").mkdir()
     (folder / "folder.png").mkdir()
+    (folder / "shared").mkdir()
+    (folder / "shared").chmod(0o777)
     (folder / "text.txt").write_text("no picture, and no weights")
     _pictures(folder)
     _weights(folder)

@@ -50,6 +50,8 @@ def situation(row, monkeypatch):
         known = [name for name in sys.modules if name.partition(".")[0] == row.missing]
         for name in (row.missing, *known):
             monkeypatch.setitem(sys.modules, name, None)
+    for name, value in row.env.items():
+        monkeypatch.setenv(name, value)
     with storage.locked(row.busy, what="folder") if row.busy else contextlib.nullcontext():
         yield
     for name in row.texts:
@@ -132,6 +134,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "no device, or no other process, is there": ("jax must find a device", "processes must be told of each other"),
     "the disk is full, or a folder goes while it paints": ("; the picture is in",),
+    "a test's folders are all of one user": ("compiled programs must be kept in a folder of your own",),
     "a user who may read every file does not meet it": ("picture must be readable",),
     "4 GiB of pixels take too long": ("TIFF must hold less than",),
     "2 GB of weights take too long": ("model.weights.h5 in it is larger",),

@@ -1,5 +1,6 @@
 """Programs that hold less memory than XLA's own, to the same last bit, and memory given back."""
 
+import os
 import subprocess
 import sys
 
@@ -87,3 +88,31 @@ def test_freed_memory_goes_back_to_the_system():
     done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
     assert before - after > 80
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where programs would be kept; jax is told nothing."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "new" / "kept"))
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    return tmp_path / "new" / "kept"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_kept_programs_are_nobody_elses_to_write(folder, monkeypatch):
+    programs.keep()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o755)
+    programs.keep()  # others may read them
+    for mode in (0o770, 0o707):
+        folder.chmod(mode)
+        with pytest.raises(
+            ValueError, match=r"^compiled programs must be kept where nobody else may write, got '.*kept'"
+        ):
+            programs.keep()
+    folder.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(
+        ValueError, match=r"^compiled programs must be kept in a folder of your own, got '.*' of another"
+    ):
+        programs.keep()

@@ -21,8 +21,7 @@ ABOUT = {
 }
 FACE = (
     *("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report"),
-    *("checkpoint", "checkpoint-every"),
-    *("host", "port", "password-file"),
+    *("checkpoint", "checkpoint-every", "no-cache", "host", "port", "password-file"),
 )  # flags that are no field's
 VAGUE = (
     "memory",

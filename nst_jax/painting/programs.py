@@ -77,9 +77,24 @@ def keep() -> None:
     """Keep compiled programs on disk from now on, in a folder of our own that does not grow without end."""
     folder = pathlib.Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or storage.cache_folder() / "compiled")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError:  # a home that is not there or not ours to write: compile each time
         return
+    _check_ours(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", KEPT)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _check_ours(folder: pathlib.Path) -> None:
+    """Raise if somebody else may write to a folder of programs, which are run as they are found."""
+    if sys.platform == "win32":
+        return
+    known = folder.stat()
+    if known.st_uid != os.getuid():
+        got = f"got {str(folder)!r} of another user: set JAX_COMPILATION_CACHE_DIR to one of yours, or add no-cache"
+        raise ValueError(f"compiled programs must be kept in a folder of your own, {got}")
+    if known.st_mode & 0o022:
+        got = f"got {str(folder)!r}: `chmod go-w` it, or add no-cache"
+        raise ValueError(f"compiled programs must be kept where nobody else may write, {got}")
