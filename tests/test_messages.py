@@ -14,7 +14,7 @@ import pytest
 import studio
 
 import nst_jax
-from nst_jax.ground import storage
+from nst_jax.ground import storage, untrusted
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -50,6 +50,7 @@ def situation(row, monkeypatch):
         known = [name for name in sys.modules if name.partition(".")[0] == row.missing]
         for name in (row.missing, *known):
             monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.setattr(untrusted, "_here", True)  # it would be there in a process of its own
     for name, value in row.env.items():
         monkeypatch.setenv(name, value)
     with storage.locked(row.busy, what="folder") if row.busy else contextlib.nullcontext():
@@ -116,7 +117,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "jobs must be at least one, got none: name values",
         "image must be",
     ),
-    "a server says so, or breaks off": (
+    "a server says so, or breaks off, or a decoder does": (
         "it has no address",
         "it offers",
         "it sends",
@@ -124,8 +125,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "it was cut at",
         "its md5 must be",
         "weights could not be downloaded",
-        "picture must be decoded within",
-        "picture must be one that can be decoded",
+        " must be decoded within",
+        " must be one that can be decoded",
     ),
     "memory is less than was planned with": (
         "the run must fit into memory",

@@ -1,6 +1,5 @@
 """Published VGG weight files, told apart by what they begin with, into our own."""
 
-import hashlib
 import pathlib
 from typing import Any
 
@@ -21,12 +20,12 @@ def convert(path, out, *, half: bool = False) -> dict[str, Any]:
 def read(path) -> Published:
     """Parameters of a published file, checked, and attributes to keep with them: source, source_sha256, family, …"""
     path = pathlib.Path(path)
-    params, attributes = _reader(path)(path)
+    reader = _reader(path)
+    files.check_decodable(path, "nst_jax.network.convert:read")
+    params, attributes = reader(path)
     _check_complete(params, path)
     files.check_params(params, path)
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Published(params, {"source": path.name, "source_sha256": sha256, **attributes})
+    return Published(params, {"source": path.name, "source_sha256": files.digest(path), **attributes})
 
 
 def _reader(path):

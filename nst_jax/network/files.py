@@ -1,6 +1,7 @@
 """Weight files: one HDF5 layout, whatever the weights came from; its attributes say where from."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
@@ -9,12 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nst_jax.ground import storage
+from nst_jax.ground import storage, untrusted
 from nst_jax.ground.choices import one_line
 from nst_jax.network import hdf5, layers
 from nst_jax.network.layers import Activation, Activations, Params
 
 FORMAT = "nst_jax VGG 1"
+MEMORY = 12_000_000_000  # bytes to read a stranger's file in: 500 million numbers thrice, and PyTorch's libraries
 
 
 def save(path, params: Params, *, half: bool = False, activations: Activations | None = None, **attributes) -> None:
@@ -65,20 +67,47 @@ def info(path=None) -> dict[str, Any]:
     path = find(path)
     with open_weights(path) as file:
         said = {"precision": "unknown", **hdf5.attributes(file)}
-    with open(path, "rb") as stream:
-        return said | {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    return said | {"path": str(path), "sha256": digest(path)}
 
 
 class _NotOurs(ValueError):
     """An HDF5 file of somebody else's."""
 
 
+def check_decodable(path, reader: str) -> None:
+    """Raise one line unless a reader can read this file, which a process with limits tries where it is a stranger's."""
+    if pathlib.Path(path) not in (bundled_path(), fast_path()):
+        known = os.stat(path)
+        _check_once(os.fspath(path), reader, known.st_mtime_ns, known.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _check_once(path: str, reader: str, *_) -> None:
+    """Check a file, once as long as it stays as it is, unless it is a copy of one that comes with the package."""
+    if digest(path) not in _known_digests():
+        kind = untrusted.Kind("weights", reader, "get it anew from where it was published")
+        untrusted.check(path, kind, memory=MEMORY)
+
+
+@functools.cache
+def _known_digests() -> frozenset[str]:
+    """Of the networks that come with the package."""
+    return frozenset(digest(path) for path in (bundled_path(), fast_path()) if path.is_file())
+
+
+def digest(path) -> str:
+    """A file's sha256."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 @contextlib.contextmanager
 def open_weights(path):
-    """A file that `save` wrote, open for reading."""
+    """A file that `save` wrote, open for reading; a stranger's is read in a process with limits first."""
     remedy = "make it with `nst-jax weights convert`"
     if not pathlib.Path(path).is_file():
         raise FileNotFoundError(f"weights must be a file, got {path}, which is not there: {remedy}")
+    check_decodable(path, "nst_jax.network.files:read")
     try:
         with hdf5.opened(path) as file:
             if hdf5.attributes(file).get("format") != FORMAT:

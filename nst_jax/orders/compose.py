@@ -17,7 +17,7 @@ from nst_jax.orders import order as orders
 from nst_jax.orders.order import Order
 from nst_jax.painting import job as jobs
 from nst_jax.painting.job import Job
-from nst_jax.pictures import colour, download, icc, images, masks, untrusted
+from nst_jax.pictures import colour, download, icc, images, masks
 
 
 class Task(NamedTuple):
@@ -74,7 +74,7 @@ def local_names(*, max_pixels: int = images.MAX_PIXELS) -> Iterator[Callable[[st
             if name not in known:
                 place = folders.enter_context(tempfile.TemporaryDirectory(prefix="nst-jax-"))
                 known[name] = str(download.picture(name, place))
-                untrusted.check(known[name], max_pixels=max_pixels)
+                images.check_decodable(known[name], max_pixels=max_pixels)
             return known[name]
 
         try:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
+from nst_jax.ground import untrusted
 from nst_jax.ground.choices import choose, one_line
 from nst_jax.pictures import exif, formats, icc
 from nst_jax.pictures.saving import PLAIN as PLAIN
@@ -21,6 +22,10 @@ from nst_jax.pictures.saving import save as save
 
 MAX_PIXELS = 300_000_000  # ours: Pillow's own limit refuses the 200-megapixel pictures of today's telephones
 SMALLEST = 16  # px: an edge of one position in VGG19's deepest maps
+
+PICTURE = untrusted.Kind("picture", "nst_jax.pictures.images:read", "convert it to PNG where it is trusted")
+_BYTES = 2_000_000_000  # of memory to read a stranger's picture in, besides what pixels take
+_EACH = 40  # bytes for a pixel: floats of three channels, and what they are made of
 
 EDGES = {"long": max, "short": min, "height": lambda h, w: h, "width": lambda h, w: w}
 
@@ -65,6 +70,11 @@ def read(path, *, max_pixels=MAX_PIXELS) -> Picture:
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     return Picture(image, alpha, profile, block)
+
+
+def check_decodable(path, *, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise one line unless a stranger's file can be read, which a process with limits tries."""
+    untrusted.check(path, PICTURE, memory=_BYTES + _EACH * max_pixels, max_pixels=max_pixels)
 
 
 def shape_for(shape, size, *, edge="long") -> tuple[int, int]:
