@@ -191,6 +191,7 @@ def test_no_code_of_a_file_runs(tmp_path, older):
 
 def test_pth_without_torch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("nst_jax.ground.untrusted._here", True)  # another process may have it
     (tmp_path / "net.pth").write_bytes(convert.TORCH_MAGIC)
     with pytest.raises(
         ValueError, match=r"must be read by PyTorch, got .*net\.pth without it: pip install torch, or save"
