@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 from typing import Any
 
 import h5py
@@ -17,6 +18,7 @@ from nst_jax.network.layers import Activation, Activations, Params
 
 FORMAT = "nst_jax VGG 1"
 MEMORY = 12_000_000_000  # bytes to read a stranger's file in: 500 million numbers thrice, and PyTorch's libraries
+CONVOLUTION = re.compile(r"conv[1-9][0-9]?_[1-9][0-9]?")
 
 
 def save(path, params: Params, *, half: bool = False, activations: Activations | None = None, **attributes) -> None:
@@ -47,7 +49,8 @@ def read(path=None) -> Params:
     path = find(path)
     with open_weights(path) as file:
         params = {name: hdf5.arrays(group, name) for name, group in [*file.items()] if name != "activations"}
-        params["input"] = {k: np.asarray(file.attrs[k], np.float32) for k in ("mean", "std")}
+        said = hdf5.attributes(file)
+        params["input"] = {k: np.asarray(said[k], np.float32) for k in ("mean", "std")}
     check_params(params, path)
     return params
 
@@ -157,8 +160,10 @@ def _bundled(name):
 def check_params(params: Params, source) -> None:
     """Raise unless these are the finite parameters of a VGG-shaped network."""
     try:
+        if not all(name == "input" or CONVOLUTION.fullmatch(name) or name in layers.taps(params) for name in params):
+            raise ValueError("a name that no layer has")
         convs = layers.own_shape(params)[1]
-    except (KeyError, ValueError):  # no convolution, or a block without its first
+    except (KeyError, IndexError, ValueError):  # or no convolution, or a block without its first
         found = ", ".join(params) or "nothing"
         raise ValueError(
             f"layers of {source} must be conv1_1, conv1_2, …, got {found}: convert the file again"
@@ -183,7 +188,7 @@ def _check_input(params, source):
 def _check_convolution(layer, channels, which) -> int:
     """The channels that a convolution of so many channels gives, if its parameters are as they must be."""
     shapes = {k: np.shape(v) for k, v in layer.items()}
-    width = shapes.get("kernel", (0,))[-1]
+    width = (shapes.get("kernel") or (0,))[-1]
     if shapes.get("kernel") != (3, 3, channels, width) or shapes.get("bias") != (width,):
         raise ValueError(f"{which} must have kernel [3, 3, {channels}, d] and bias [d], got {shapes}: convert it again")
     if not all(np.isfinite(v).all() for v in layer.values()):

@@ -84,7 +84,13 @@ def _of_tree(tree) -> Kept:
     snapshot = None if tree["snapshot"] is None else snapshots.of_tree(tree["snapshot"])
     command = Command(tuple(tree["command"]["argv"]), tree["command"]["folder"])
     whole = tree | {"command": command, "snapshot": snapshot}
-    return Kept(**whole | {name: tuple(tree[name]) for name in ("records", "watchers")})
+    kept = Kept(**whole | {name: tuple(tree[name]) for name in ("records", "watchers")})
+    words = (*command.argv, command.folder, kept.finished, kept.group)
+    if not all(isinstance(word, str) for word in words) or not isinstance(kept.rows, dict):
+        raise ValueError("it is of no run")
+    for row in kept.records:
+        records.check({key: value for key, value in row.items() if value is not None}, "its record")
+    return kept
 
 
 # While it is painted

@@ -203,7 +203,8 @@ def find_finished(path, wanted: Record) -> Record | None:
         return None
     try:
         record = records.parse(metadata.read(path), name=os.path.basename(path))
+        same = records.asks_the_same(record, wanted)
     except ValueError as error:
         got = f"got {os.path.basename(path)}, which holds no settings"
         raise ValueError(f"output must not be another's picture, {got}: choose another folder or name") from error
-    return record if record.steps == record.total and records.asks_the_same(record, wanted) else None
+    return record if record.steps == record.total and same else None

@@ -103,18 +103,22 @@ def parse(stored: str | None, *, name: str = "the picture") -> Record:
     if len(stored.encode()) > LONGEST:
         raise ValueError(f"settings must be at most {LONGEST} bytes, got {len(stored.encode())} in {name}")
     try:
-        held = json.loads(stored, parse_constant=_no_number)
+        held = json.loads(stored, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict) or held.get("format") not in (FORMAT, OLD):
         raise ValueError(f"settings must be of format {FORMAT!r}, got something else in {name}")
     held = _from_format_1(held, name) if held["format"] == OLD else held
-    _check(held, name)
+    check(held, name)
     return Record(**{key: value for key, value in held.items() if key != "format"})
 
 
 def _no_number(word):
     raise ValueError(f"{word} is no number of JSON")
+
+
+def _finite(word):
+    return number if math.isfinite(number := float(word)) else _no_number(word)
 
 
 def _from_format_1(held, name) -> dict[str, Any]:
@@ -151,7 +155,8 @@ TYPES = {
 }
 
 
-def _check(held, name):
+def check(held: dict[str, Any], name: str) -> None:
+    """Raise unless this is what a run writes into a record."""
     for key, value in held.items():
         if not isinstance(value, TYPES.get(key, ())) or isinstance(value, bool) or not _is_sound(key, value):
             raise ValueError(f"settings must hold only what a run writes, got {key[:40]!r} in {name}")
@@ -173,7 +178,7 @@ def _is_sound(key, value) -> bool:
     if key == "terms":
         return all(_is_finite(x) for x in value.values())
     if key == "stages":
-        return all(map(_is_stage, value))
+        return all(map(is_stage, value))
     if key == "turns":
         return all(map(is_turn, value)) and [step for step, _ in value] == sorted(step for step, _ in value)
     level = [value]
@@ -190,7 +195,8 @@ def _is_count(number, least: int = 1) -> bool:
     return type(number) is int and least <= number < 2**53
 
 
-def _is_stage(stage) -> bool:
+def is_stage(stage) -> bool:
+    """Whether this is a row of `stages` as a run writes it."""
     known = {"size", "steps", "network", "plan", "near"}
     if not isinstance(stage, dict) or not {"size", "steps"} <= stage.keys() <= known:
         return False
@@ -205,7 +211,7 @@ def _is_stage(stage) -> bool:
 
 
 def is_turn(row) -> bool:
-    """Whether this is a step and a turn, as a record has them."""
+    """Whether this is a row of `turns` as a run writes it."""
     if not (isinstance(row, list) and len(row) == 2 and _is_count(row[0], 0) and isinstance(row[1], dict)):
         return False
     mix = row[1].get("mix", [])

@@ -5,6 +5,7 @@ MAGIC, SHA-256 of all that follows, length of the head, the head (JSON), the arr
 
 import hashlib
 import json
+import math
 import pathlib
 import struct
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nst_jax.ground import storage
+from nst_jax.ground.choices import one_line
 from nst_jax.orders import prepare
 from nst_jax.orders import record as records
 from nst_jax.painting.runs import Snapshot
@@ -28,7 +30,7 @@ def write(path, tree: Any) -> None:
     arrays: list[np.ndarray] = []
     plain = _without_arrays(tree, arrays)
     kinds = [[str(array.dtype), list(array.shape)] for array in arrays]
-    head = json.dumps({"tree": plain, "arrays": kinds}, ensure_ascii=False).encode()
+    head = json.dumps({"tree": plain, "arrays": kinds}).encode()  # in ASCII: names of files may hold any bytes
     parts = [LENGTH.pack(len(head)), head, *(array.data for array in arrays)]
     digest = hashlib.sha256()
     for part in parts:
@@ -45,12 +47,22 @@ def read(path) -> Any:
     digest, body = stored[len(MAGIC) : start], memoryview(stored)[start:]
     if not stored.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
         raise ValueError(f"checkpoint must be whole, got {str(path)!r}, which is not as it was written: use another")
+    try:
+        return _parsed(body)
+    except Exception as error:  # whoever has written it, its digest is right
+        got = f"got {str(path)!r} ({one_line(error)})"
+        raise ValueError(f"checkpoint must hold a run as this version writes it, {got}: use another") from error
+
+
+def _parsed(body: memoryview) -> Any:
     (length,) = LENGTH.unpack(body[: LENGTH.size])
     head, at = json.loads(bytes(body[LENGTH.size : LENGTH.size + length])), LENGTH.size + length
     arrays = []
     for kind, shape in head["arrays"]:
         dtype = np.dtype(KINDS[KINDS.index(kind)])
-        size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        size = dtype.itemsize * math.prod(shape)
+        if min(shape, default=0) < 0:
+            raise ValueError(f"an array has no shape {shape}")
         arrays.append(np.frombuffer(body[at : at + size], dtype).reshape(shape))
         at += size
     return _with_arrays(head["tree"], arrays)
@@ -86,6 +98,11 @@ def as_tree(kept: Snapshot) -> dict[str, Any]:
 
 def of_tree(tree: dict[str, Any]) -> Snapshot:
     """The snapshot that `as_tree` wrote."""
+    rows = [*tree["turns"], *([] if tree["turn"] is None else [[0, tree["turn"]]])]
+    sound = all(map(records.is_stage, tree["stages"])) and all(map(records.is_turn, rows))
+    arrays = all(isinstance(each, np.ndarray) for each in (*tree["leaves"], *tree["aligned"].values()))
+    if not (sound and arrays and 0 <= tree["stage"] <= len(tree["stages"]) and tree["step"] >= 0):
+        raise ValueError("its snapshot is of no run")
     turn = None if tree["turn"] is None else _turn(tree["turn"])
     turns = tuple((step, _turn(values)) for step, values in tree["turns"])
     stages = tuple(map(prepare.read_stage, tree["stages"]))

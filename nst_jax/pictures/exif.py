@@ -15,6 +15,7 @@ PILLOW_ERRORS = (
     LookupError,
     OSError,
     TypeError,
+    AttributeError,
     ValueError,
     ArithmeticError,
     EOFError,

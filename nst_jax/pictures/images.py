@@ -133,7 +133,8 @@ def _decode(im, file) -> _Decoded:
         im.load()
         with contextlib.suppress(*exif.PILLOW_ERRORS):  # a broken EXIF block says nothing about the pixels
             ImageOps.exif_transpose(im, in_place=True)
-    profile, block, mode = im.info.get("icc_profile"), im.info.get("exif"), _COLOUR.get(im.mode, "RGB")
+    profile, block = (im.info.get(name) for name in ("icc_profile", "exif"))
+    profile, mode = profile if isinstance(profile, bytes) else None, _COLOUR.get(im.mode, "RGB")  # a TIFF's tag: or any
     if im.format == "TIFF":  # its tags are among the file's own
         with contextlib.suppress(*exif.PILLOW_ERRORS):
             block = exif.clean(im.getexif(), im.size[::-1])

@@ -117,15 +117,20 @@ def _in_packets(file):
 
 
 def _in_xml(data):
-    """The text of our element or attribute in an XMP packet."""
-    name, depth, texts, parser = f"{NAMESPACE} text", [], [], expat.ParserCreate("utf-8", " ")
+    """The text of our element or attribute in an XMP packet.
+
+    Prefixes are read here: a parser that does so writes a namespace out at each name, and one may take a megabyte.
+    """
+    names, depth, texts, parser = set(), [], [], expat.ParserCreate("utf-8")
 
     def start(tag, attributes):
+        prefixes = (key[6:] for key, value in attributes.items() if key.startswith("xmlns:") and value == NAMESPACE)
+        names.update(f"{prefix}:text" for prefix in prefixes)
         depth.append(tag)
-        texts.extend([attributes[name]] if name in attributes else [""] if tag == name else [])
+        texts.extend([value for key, value in attributes.items() if key in names] or [""] * (tag in names))
 
     def add(text):
-        if depth[-1] == name:
+        if depth[-1] in names:
             texts[-1] += text
 
     def refuse(*_):
