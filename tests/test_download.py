@@ -30,6 +30,8 @@ class Web(http.server.BaseHTTPRequestHandler):
             return self.end_headers()
         if path == "/missing":
             return self.send_error(404)
+        if path == "/raw":
+            return self.send_pieces()
         body = self.server.body
         self.send_response(200)
         if path != "/unsaid":
@@ -37,6 +39,14 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):  # whoever asked has gone
             self.wfile.write(body[: len(body) // 2] if path == "/cut" else body)
+
+    def send_pieces(self):
+        """Send `pieces` as they are, each a little later than the one before."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            for self.server.sent, piece in enumerate(self.server.pieces, 1):
+                self.wfile.write(piece)
+                self.server.left.wait(0.01)
 
     def log_message(self, *args):
         pass
@@ -50,6 +60,7 @@ class WebServer(http.server.ThreadingHTTPServer):
         buffer = io.BytesIO()
         Image.fromarray(np.full((32, 40, 3), 90, np.uint8)).save(buffer, "PNG")
         self.body, self.asked = buffer.getvalue(), []
+        self.pieces, self.sent, self.left = [], 0, threading.Event()
 
 
 class Plain(http.client.HTTPConnection):
@@ -78,6 +89,7 @@ def web(monkeypatch):
         thread.start()
         server.names = names
         yield server
+        server.left.set()
         server.shutdown()
         thread.join()
 
@@ -136,6 +148,82 @@ def test_pictures_that_cannot_be_fetched(taken, tmp_path, path, options, said):
         taken(path, **options)
     assert str(e.value).isprintable()
     assert not list(tmp_path.iterdir())
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {  # a byte, or a line, every hundredth of a second, which end in time for a timeout of silence
+    "head": [HEAD, *[b"X"] * 400, b": 1\r\nContent-Length: 2\r\n\r\n{}"],
+    "continue": [*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 400, HEAD + b"Content-Length: 2\r\n\r\n{}"],
+    "body": [HEAD + b"Content-Length: 400\r\n\r\n", *[b"x"] * 400],
+    "unsaid": [HEAD + b"\r\n", *[b"x"] * 400],
+    "chunk": [
+        HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        *[b"0"] * 400,
+        b"2\r\n{}\r\n0\r\n\r\n",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_a_server_that_drips_is_left_at_the_deadline(name, web, taken, tmp_path):
+    web.pieces = DRIPS[name]
+    with pytest.raises(OSError, match=r"\(it takes too long\)$"):
+        taken("raw", longest=0.3)
+    assert not list(tmp_path.iterdir())
+    assert web.sent < 400
+
+
+def test_a_deadline_costs_a_quick_server_nothing(web, taken):
+    threads = threading.active_count()
+    for name, pieces in DRIPS.items():
+        web.pieces = [b"".join(pieces)]
+        assert taken("raw").read_bytes() == (b"{}" if name in ("head", "continue", "chunk") else b"x" * 400)
+    assert threading.active_count() <= threads + 1  # the server's own
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ([], r"Remote end closed connection"),
+        ([b"\x1b[31m\x9b\r\n"], r"\?\[31m\?"),
+        ([HEAD + b"Content-Length: 9\r\n\r\n{}"], r"it was cut at 2 of 9 bytes"),
+        ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}"], r"IncompleteRead\(.*\)"),
+        ([HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n{}"], r"IncompleteRead|invalid literal"),
+        (
+            [HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
+            r"cut at 2 of 9 bytes",
+        ),
+        ([HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"], r"Exceeds the limit|it offers"),
+        ([HEAD + b"X: 1\r\n" * 200 + b"\r\n{}"], r"got more than 100 headers"),
+        ([HEAD + b"X: " + b"1" * 70_000 + b"\r\n\r\n{}"], r"got more than 65536 bytes"),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], r"HTTP 204 No Content"),
+        ([b"HTTP/1.1 206 \x1b[31m\r\n\r\n{}"], r"HTTP 206 \?\[31m"),
+        ([b"HTTP/1.1 302 Found\r\n\r\n"], r"it sends on more than 5 times"),
+        ([b"HTTP/1.1 302 Found\r\nLocation: https://[::1\r\n\r\n"], r"Invalid IPv6 URL"),
+        ([b"HTTP/1.1 302 Found\r\nLocation: //inside.example/\r\n\r\n"], r"got inside\.example, which is 10\.0\.0\.7"),
+    ],
+)
+def test_servers_that_lie(pieces, said, web, taken, tmp_path):
+    web.pieces, web.names["inside.example"] = pieces, ["10.0.0.7"]
+    with pytest.raises(OSError, match=rf"picture must be one that can be fetched, got https://.* \(.*{said}.*\)$") as e:
+        taken("raw", allowed=lambda address: address != "10.0.0.7")
+    assert str(e.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_silent_server_is_left(web, taken, tmp_path):
+    web.pieces = [b"HTTP/1.1 200 OK\r\n"]
+    web.left.wait, wait = (lambda _: wait(20)), web.left.wait
+    with pytest.raises(OSError, match="timed out"):
+        taken("raw", timeout=0.2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_bytes_than_were_said_are_not_read(web, taken):
+    web.pieces = [HEAD + b"Content-Length: 2\r\n\r\n{}" + bytes(10**6)]
+    assert taken("raw").read_bytes() == b"{}"
+    web.pieces = [HEAD + b"Content-Length: -5\r\n\r\n" + bytes(1000)]
+    assert taken("raw").stat().st_size == 1000
 
 
 def test_a_redirect_stays_on_the_internet(web, taken):

@@ -1,12 +1,15 @@
 """nst_jax.network.fetch: downloads of weights, from a server of the test's own."""
 
 import argparse
+import contextlib
 import functools
 import hashlib
 import http.client
 import http.server
 import re
 import threading
+import urllib.error
+import urllib.request
 
 import h5py
 import jax
@@ -34,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://example.com/file")
             return self.end_headers()
+        if self.path in ("/stall", "/other-part", "/unsaid", "/nonsense"):
+            return self.misbehave(body)
         start = int(re.findall(r"\d+", asked)[0]) if asked and self.path != "/ranges-ignored" else 0
         self.send_response(206 if start else 200)
         if start:
@@ -41,6 +46,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         self.wfile.write(body[start : len(body) // 2] if self.path == "/cut" else body[start:])
+
+    def misbehave(self, body):
+        """/stall stops half way and is silent; /other-part was not asked for; others lie about lengths."""
+        self.send_response(206 if self.path == "/other-part" else 200)
+        half = len(body) // 2
+        if self.path == "/stall":
+            self.send_header("Content-Length", str(len(body)))
+        elif self.path == "/other-part":
+            self.send_header("Content-Range", f"bytes {half}-{len(body) - 1}/{len(body)}")
+        elif self.path == "/nonsense":
+            self.send_header("Content-Length", "-x")
+        self.end_headers()
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            self.wfile.write(
+                body[half:] if self.path == "/other-part" else body[:half] if self.path == "/stall" else body * 2
+            )
+        if self.path == "/stall":
+            self.server.left.wait(20)
 
     def log_message(self, *args):
         pass
@@ -51,7 +74,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.body, self.asked = BODY, []
+        self.body, self.asked, self.left = BODY, [], threading.Event()
 
 
 @pytest.fixture
@@ -61,6 +84,7 @@ def server(monkeypatch):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
+        server.left.set()
         server.shutdown()
         thread.join()
 
@@ -113,10 +137,35 @@ def test_another_size_is_not_even_read(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("first", ["missing", "cut", "elsewhere"])
+@pytest.mark.parametrize("first", ["missing", "cut", "elsewhere", "other-part", "nonsense"])
 def test_the_mirror_when_the_first_fails(server, tmp_path, first):
     fetch.download(urls(server, first, "whole"), tmp_path / "f", size=len(BODY), md5=MD5)
     assert (tmp_path / "f").read_bytes() == BODY
+
+
+def test_a_server_that_falls_silent_is_left_and_gone_on_with_elsewhere(server, tmp_path):
+    fetch.download(urls(server, "stall", "whole"), tmp_path / "f", size=len(BODY), md5=MD5, timeout=0.3)
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert server.asked[-1] == ("/whole", "bytes=150000-")
+
+
+def test_no_more_is_read_than_the_file_has(server, tmp_path):
+    fetch.download(urls(server, "unsaid"), tmp_path / "f", size=len(BODY), md5=MD5)
+    assert (tmp_path / "f").read_bytes() == BODY
+
+
+def test_another_part_is_not_taken_for_the_first(server, tmp_path):
+    with pytest.raises(OSError, match="it sends another part than was asked for"):
+        fetch.download(urls(server, "other-part"), tmp_path / "f", size=len(BODY), md5=MD5)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/", "http://10.0.0.1/"])
+def test_the_internet_may_not_send_on_to_this_machine(url):
+    asked = urllib.request.Request("https://example.com/f")
+    with pytest.raises(urllib.error.HTTPError, match="address must be https, got http://"):
+        fetch._Redirects().redirect_request(asked, None, 302, "Found", {}, url)
+    assert fetch._Redirects().redirect_request(asked, None, 302, "Found", {}, "https://example.org/f")
 
 
 def test_a_secure_address_may_not_send_on_to_another(server, tmp_path):

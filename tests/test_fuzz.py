@@ -9,7 +9,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("fuzzing reads /proc and sets limits as Linux has them", allow_module_level=True)
 
-from fuzz import engine, mutations, seeds, targets
+from fuzz import engine, seeds, targets
 
 CORPUS = pathlib.Path(__file__).parent / "fuzz" / "corpus"
 FOUND = sorted(CORPUS.iterdir()) if CORPUS.is_dir() else []

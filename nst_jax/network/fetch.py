@@ -80,12 +80,14 @@ def _append(url, part, size, progress, timeout):
         return
     headers = HEADERS | ({"Range": f"bytes={done}-"} if 0 < done < size else {})
     with _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
-        done = done if _resumes(answer, done) else 0
+        if answer.status == 206 and not _resumes(answer, done):
+            raise OSError("it sends another part than was asked for")
+        done = done if answer.status == 206 else 0
         length = answer.headers.get("Content-Length")
         if length is not None and done + int(length) != size:
             raise OSError(f"it offers {done + int(length)} bytes, not {size}")
         with part.open("ab" if done else "wb") as out:
-            while chunk := answer.read(min(2**16, size - done)):
+            while chunk := answer.read1(min(2**16, size - done)):
                 done += out.write(chunk)
                 progress(done, size)
     if done < size:
@@ -93,7 +95,7 @@ def _append(url, part, size, progress, timeout):
 
 
 def _resumes(answer, done) -> bool:
-    return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+    return answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
 
 
 def _verify(part, md5):
@@ -104,19 +106,19 @@ def _verify(part, md5):
         raise OSError(f"its md5 must be {md5}, got {got}")
 
 
-def _check_secure(url) -> None:
+def _check_secure(url, *, local: bool = True) -> None:
     """Raise where somebody on the way could read or change what it gives: it is https, or this machine's own http."""
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+    if parts.scheme != "https" and not (local and parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError(f"address must be https, got {url}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """A secure address may not send on to an insecure one."""
+    """A secure address may not send on to an insecure one, and nobody else to this machine."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         try:
-            _check_secure(newurl)
+            _check_secure(newurl, local=urllib.parse.urlsplit(req.full_url).hostname in LOOPBACK)
         except ValueError as error:
             raise urllib.error.HTTPError(newurl, code, str(error), headers, fp) from error
         return super().redirect_request(req, fp, code, msg, headers, newurl)

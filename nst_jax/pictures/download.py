@@ -1,10 +1,12 @@
 """Pictures from addresses on the web that somebody else may have written: https, the internet alone, and bounded."""
 
+import contextlib
 import http.client
 import ipaddress
 import pathlib
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -92,12 +94,12 @@ def file_name(url: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why a download failed, in the error's own words; the server's answer that an error holds is closed."""
+    """Why a download failed, in the error's own words, some of them a server's; its answer in an error is closed."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()  # it is the server's answer, too, with a socket
     elif isinstance(error, urllib.error.URLError):
-        return str(error.reason) or type(error.reason).__name__
-    return str(error) or type(error).__name__
+        error = error.reason if isinstance(error.reason, Exception) else error
+    return printable(" ".join(str(error).split()) or type(error).__name__, longest=300)
 
 
 def _download(url, path, limits, allowed, connection):
@@ -106,14 +108,39 @@ def _download(url, path, limits, allowed, connection):
         host, port, target = _split(url)
         line = connection(host, port, _look_up(host, port, allowed), limits.timeout)
         try:
-            line.request("GET", target, headers=HEADERS)
-            with line.getresponse() as answer:
-                if answer.status not in REDIRECTS:
-                    return _write(answer, path, limits)
-                url = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
+            line.connect()
+            with _cut_off(line.sock, limits.deadline):
+                line.request("GET", target, headers=HEADERS)
+                with line.getresponse() as answer:
+                    if answer.status not in REDIRECTS:
+                        return _write(answer, path, limits)
+                    url = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
         finally:
             line.close()
     raise OSError(f"it sends on more than {HOPS} times")
+
+
+@contextlib.contextmanager
+def _cut_off(sock, deadline):
+    """A connection that ends at a deadline, whatever a server does: each of its bytes may come just in time."""
+    late = threading.Event()
+
+    def end():
+        late.set()
+        with contextlib.suppress(OSError):  # it has ended
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0, deadline - time.monotonic()), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise (OSError("it takes too long") if late.is_set() else error) from error
+    finally:
+        timer.cancel()
+    if late.is_set():  # what was read ended there, too
+        raise OSError("it takes too long")
 
 
 def _split(url) -> tuple[str, int, str]:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from fuzz import mutations
 
-SECONDS = 1.0  # of one execution
+SECONDS = 1.0  # of the processor, of one execution
 STUCK = 20.0  # seconds after which a process that is within C code is ended
 SWELLS = 300_000  # KiB by which one execution may raise the most memory that the process has had
 MEMORY = 1_500_000_000  # bytes of memory besides what a process has when it begins
@@ -107,8 +107,8 @@ def attempt(target: Callable[[bytes], None], data: bytes, *, seconds=SECONDS, sw
     def slow(*_):
         raise TooSlow
 
-    before, kept = _most_memory(), signal.signal(signal.SIGALRM, slow)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again: where it is raised in a callback, it is lost
+    before, kept = _most_memory(), signal.signal(signal.SIGPROF, slow)
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again: where it is raised in a callback, it is lost
     try:
         target(data)
         said = ""
@@ -119,8 +119,8 @@ def attempt(target: Callable[[bytes], None], data: bytes, *, seconds=SECONDS, sw
     except Exception as error:
         said = f"{_place(error)}: {type(error).__name__}: {str(error)[:200]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, kept)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, kept)
     return said or (f"it takes {swells // 1000} MB and more" if _most_memory() - before > swells else said)
 
 
@@ -155,11 +155,11 @@ def run(target, seeds: Sequence[bytes], lines: Lines, *, executions: int, seed: 
     for i in range(executions):
         data = mutations.mutate(chance, pool)[:LARGEST]
         _mark(data)
-        start = time.perf_counter()
+        start = time.process_time()
         sys.settrace(lines)
         said = attempt(target, data, seconds=seconds)
         sys.settrace(tracing)
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
         accepted += said == ""
         if said:
             found.setdefault(said.split(": ")[0], (said, data))
