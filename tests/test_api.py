@@ -39,7 +39,6 @@ ALLOWED = {
     "flax": ["network/"],
     "h5py": ["network/"],
     "optax": ["painting/"],
-    "scipy": ["network/readers.py"],
     "torch": ["network/readers.py"],
     "PIL": ["pictures/"],
     "pillow_heif": ["pictures/"],

@@ -44,8 +44,9 @@ class Web(http.server.BaseHTTPRequestHandler):
         """Send `pieces` as they are, each a little later than the one before."""
         self.close_connection = True
         with contextlib.suppress(OSError):
-            for self.server.sent, piece in enumerate(self.server.pieces, 1):
+            for piece in self.server.pieces:
                 self.wfile.write(piece)
+                self.server.sent += 1
                 self.server.left.wait(0.01)
 
     def log_message(self, *args):

@@ -66,7 +66,7 @@ def is_numbers(value) -> bool:
 
 def attributes(file) -> dict[str, Any]:
     """What a file says of itself, as plain data; what is neither text nor numbers is left out."""
-    return {key: value for key in file.attrs if (value := _plain(_get(file.attrs, key))) is not None}
+    return {key: value for key in list(file.attrs) if (value := _plain(_get(file.attrs, key))) is not None}
 
 
 def _get(known, key):

@@ -10,18 +10,15 @@ import json
 import math
 import pickle  # for the name of an error; nothing is loaded with it
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-import scipy.io
 
 from nst_jax.ground import choices
-from nst_jax.network import files, hdf5, layers
+from nst_jax.network import files, hdf5, layers, matlab
 
 IMAGENET = {"mean": np.array((0.485, 0.456, 0.406)), "std": np.array((0.229, 0.224, 0.225))}  # as torchvision says
 CAFFE = {"mean": np.array(layers.MEAN), "std": np.array(layers.STD)}
@@ -29,9 +26,7 @@ NAMED = re.compile(r"(?:block|conv)([1-9]\d?)_(?:conv)?([1-9]\d?)")  # Keras' bl
 NUMBERED = re.compile(r"conv2d(?:_(\d+))?")
 TORCHVISION = re.compile(r"(?:.*\.)?features\.(\d+)\.(weight|bias)")
 WIDEST = 8192  # channels: a damaged file may claim any size
-LARGEST = (
-    2_000_000_000  # bytes of what is packed in a .keras or .mat file: VGG19 with its optimizer's moments has 1.7 GB
-)
+LARGEST = 2_000_000_000  # bytes of what is packed in a .keras file: VGG19 with its optimizer's moments has 1.7 GB
 CLEAR = 2.5  # the real network's 16 kernels give 5.5; random ones pass this bound one time in 300
 
 
@@ -131,8 +126,7 @@ def _by_number(convolutions, path):
 def read_matconvnet(path) -> Published:
     """MatConvNet's .mat file, of either age."""
     with _one_line_error(path):
-        _check_packed(path)
-        mat = scipy.io.loadmat(path, simplify_cells=True, variable_names=("net", "layers", "meta", "normalization"))
+        mat = matlab.read(path.read_bytes())
         net = mat.get("net", mat)
         params = {name: layer for struct in net.get("layers", ()) for name, layer in _struct(struct)}
         mean = _mean_colour(net)
@@ -142,21 +136,6 @@ def read_matconvnet(path) -> Published:
     assumed = "" if max(ratio, 1 / ratio) > CLEAR else " (assumed: the kernels do not show it)"
     axes = "width first, turned to height first" if ratio < 1 / CLEAR else f"height first{assumed}"
     return Published({**params, "input": {**CAFFE, "mean": mean}}, {"family": "caffe", "axes": axes})
-
-
-def _check_packed(path) -> None:
-    """Raise if a MATLAB file unpacks to more than weights are: it is a row of kinds, lengths and, of kind 15, zlib."""
-    total, data = 0, memoryview(path.read_bytes())
-    form, at = "<II" if data[126:128] == b"IM" else ">II", 128
-    while at + 8 <= len(data):
-        kind, length = struct.unpack_from(form, data, at)
-        unpacker, packed = zlib.decompressobj(), bytes(data[at + 8 : at + 8 + length]) if kind == 15 else b""
-        while packed:
-            total += len(unpacker.decompress(packed, 2**24))
-            packed = unpacker.unconsumed_tail
-            if total > LARGEST:
-                raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
-        at += 8 + length
 
 
 def refuse_newer_matlab(path) -> Published:

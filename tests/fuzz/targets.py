@@ -20,7 +20,7 @@ import numpy as np
 from fuzz import seeds
 from nst_jax.cli import show
 from nst_jax.network import convert as conversion
-from nst_jax.network import files, hdf5, layers, readers
+from nst_jax.network import files, hdf5, layers, matlab, readers
 from nst_jax.orders import checkpoints, customise, lists, order, prepare, record, snapshots, values, words
 from nst_jax.orders.order import Order
 from nst_jax.pictures import exif as exifs
@@ -301,7 +301,7 @@ MODULES: dict[str, tuple[types.ModuleType, ...]] = {
     "stored": (metadata,),
     "masks": (guides,),
     "weights": (files, hdf5),
-    "published": (conversion, readers, hdf5),
+    "published": (conversion, readers, hdf5, matlab),
     "csv-lists": (lists,),
     "json-lists": (lists,),
     "fields": (words, values),
