@@ -1,5 +1,6 @@
 """Runs that were cut off go on to the same bytes: checkpoints as files, what is refused, real processes killed."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -427,6 +428,25 @@ def test_a_tree_is_read_as_it_was_written(tmp_path):
     for got, known in zip([found["b"]["c"], *found["d"]], [tree["b"]["c"], *arrays[1:]], strict=True):
         assert got.dtype == known.dtype
         np.testing.assert_array_equal(got, known)
+
+
+def test_names_of_files_that_are_no_text_are_kept(tmp_path):
+    snapshots.write(tmp_path / "x", {"argv": ["a\udcff.png"]})
+    assert snapshots.read(tmp_path / "x") == {"argv": ["a\udcff.png"]}
+
+
+@pytest.mark.parametrize("shape", ["[-1]", "[2]", "[1e9]", '"x"', "[99999999999999999999]"])
+def test_a_checkpoint_with_a_right_digest_and_a_wrong_head_is_one_line(shape, tmp_path):
+    snapshots.write(tmp_path / "1.checkpoint", {"a": np.zeros(1, np.float32)})
+    body = (tmp_path / "1.checkpoint").read_bytes()[len(snapshots.MAGIC) + 32 :]
+    head = body[8 : 8 + int.from_bytes(body[:8], "little")].replace(b"[1]", shape.encode())
+    body = len(head).to_bytes(8, "little") + head + bytes(4)
+    (tmp_path / "1.checkpoint").write_bytes(snapshots.MAGIC + hashlib.sha256(body).digest() + body)
+    with pytest.raises(ValueError, match=r"checkpoint must hold a run as this version writes it, got .*1\.checkpoint"):
+        snapshots.read(tmp_path / "1.checkpoint")
+    said = []
+    assert checkpoints.find(tmp_path, said=said.append) is None
+    assert len(said) == 1
 
 
 def test_a_snapshot_is_read_as_it_was_written(tmp_path):

@@ -1,10 +1,12 @@
 """Published formats written by other means than ours, and every way in which a file can be wrong."""
 
 import argparse
+import io
 import json
 import os
 import pathlib
 import runpy
+import struct
 import subprocess
 import sys
 import zipfile
@@ -16,7 +18,7 @@ import pytest
 import scipy.io
 
 from nst_jax.cli import weights
-from nst_jax.network import convert, readers, vgg19
+from nst_jax.network import convert, matlab, readers, vgg19
 
 CONVS = [name for name in vgg19.layers_of() if name.startswith("conv")]
 
@@ -455,3 +457,28 @@ def test_the_script(narrow, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "none"), str(tmp_path / "out.h5")])
     with pytest.raises(SystemExit, match="convert_weights: weights must be a file"):
         runpy.run_path(script, run_name="__main__")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_matlab_in_either_order_of_bytes_packed_or_not(order, tmp_path):
+    stream = io.BytesIO()
+    known = {"a": np.arange(6.0).reshape(2, 3), "b": "é", "c": {"d": 1.0, "e": np.zeros((0, 2))}, "f": {}}
+    scipy.io.savemat(stream, known, do_compression=order == "<")
+    plain = stream.getvalue()
+    if order == ">":  # SciPy writes in the machine's order: one array by hand
+        element = lambda kind, data: struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)  # noqa: E731
+        inner = element(6, bytes((0, 0, 0, 6)) + bytes(4)) + element(5, struct.pack(">2i", 2, 3)) + element(1, b"a")
+        plain = bytes(124) + b"\1\0MI" + element(14, inner + element(9, known["a"].astype(">f8").T.tobytes()))
+    found = matlab.read(plain)
+    np.testing.assert_array_equal(found["a"], known["a"])
+    if order == "<":
+        assert found["b"] == "é"
+        assert found["c"]["d"] == [[1.0]]
+        assert found["c"]["e"].shape == (0, 2)
+        assert found["f"] == {}
+
+
+def test_matlab_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    scipy.io.savemat(tmp_path / "a.mat", {"layers": np.zeros(10_000)}, do_compression=True)
+    monkeypatch.setattr(matlab, "LARGEST", 9_999)
+    assert "it unpacks to more than 9,999 bytes" in error_line(tmp_path / "a.mat")

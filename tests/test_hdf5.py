@@ -1,6 +1,7 @@
 """Weight files from strangers: nothing outside them is read, nothing larger than weights is made, one line each."""
 
 import concurrent.futures
+import itertools
 import threading
 import zipfile
 
@@ -58,7 +59,31 @@ def _words(file):
     file["conv1_1/bias"] = [b"a", b"b", b"c", b"d"]
 
 
+def _doubling(file):
+    groups = [file.create_group(f"x{i}") for i in range(40)]
+    for outer, inner in itertools.pairwise(groups):
+        outer["a"], outer["b"] = inner, inner
+
+
+def _endless(file):
+    file["conv1_1/up"] = file["/"]
+
+
+def _unwritten(file):
+    del file["conv1_1/kernel"]
+    file["conv1_1"].create_dataset("kernel", (3, 3, 3, 10**6), "f4", chunks=(1, 1, 1, 1024))
+
+
+def _of_arrays(file):
+    del file["conv1_1/kernel"]
+    file["conv1_1"].create_dataset("kernel", (3, 3, 3, 4), np.dtype(("f4", (10**7,))), chunks=(1, 1, 1, 1))
+
+
 HOSTILE = {
+    _doubling: "is a second link to the same, which is not followed",
+    _endless: "conv1_1/up is a second link to the same, which is not followed",
+    _unwritten: "conv1_1/kernel claims 108,000,000 bytes, more than it holds",
+    _of_arrays: "it claims more than 500,000,000 numbers, at conv1_1/kernel",
     _external_storage: "conv1_1/bias lies in another file, which is not read",
     _virtual: "conv1_1/bias lies in another file, which is not read",
     _external_link: "conv1_1/bias is a link to elsewhere, which is not followed",
@@ -77,6 +102,22 @@ def test_what_is_elsewhere_or_too_large_is_refused_in_one_line(change, by, weigh
     with pytest.raises(ValueError, match=HOSTILE[change]) as raised:
         by(weights)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["made", "conv999999999_1", "conv1_", "pool1", "x"])
+def test_layers_that_no_network_has_are_refused(name, weights):
+    """Not counted up to, and not taken for what `vgg19.ready` has made."""
+    with h5py.File(weights, "r+") as file:
+        file.copy("conv1_1", name)
+    with pytest.raises(ValueError, match=rf"must be conv1_1, conv1_2, ….*{name}"):
+        vgg19.read(weights)
+
+
+def test_numbers_too_large_for_float32_are_refused(weights):
+    with h5py.File(weights, "r+") as file:
+        file.attrs["mean"] = [1e300, 0, 0]
+    with pytest.raises(ValueError, match=r"mean of .* must be three numbers, got \[inf"):
+        vgg19.read(weights)
 
 
 @pytest.mark.parametrize("value", [h5py.Empty("f"), np.bytes_(b"abc\xff"), np.zeros((2, 2)), 3, "ü"])

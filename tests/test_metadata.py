@@ -3,6 +3,8 @@
 import json
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -185,3 +187,32 @@ def test_fuzz(tmp_path, suffix):
     assert refused
     assert all(one_line(text) and text.startswith("stored text must be whole, got ") for text in refused)
     assert changed
+
+
+def test_a_long_namespace_is_not_written_out_at_each_name(tmp_path):
+    """A parser that reads prefixes does so: a megabyte of them made a terabyte."""
+    names = " ".join(f'a:b{i}=""' for i in range(40_000))
+    uri = "u" * 400_000
+    packet = (
+        metadata.xmp_packet(TEXT).decode().replace("<rdf:Description ", f'<rdf:Description xmlns:a="{uri}" {names} ', 1)
+    )
+    (tmp_path / "a.jpg").write_bytes(packet.encode())
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9));"
+    code = (
+        f"{limited} from nst_jax.pictures import metadata; sys.stdout.buffer.write(metadata.read(sys.argv[1]).encode())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.jpg"], capture_output=True, timeout=60, check=True)
+    assert done.stdout.decode() == TEXT
+
+
+@pytest.mark.parametrize("prefix", ["nst", "ns0", "a.b"])
+def test_our_text_is_found_by_its_namespace_whatever_its_prefix(tmp_path, prefix):
+    packet = (
+        metadata.xmp_packet(TEXT).decode().replace("nst:text", f"{prefix}:text").replace("xmlns:nst", f"xmlns:{prefix}")
+    )
+    (tmp_path / "a.jpg").write_bytes(packet.encode())
+    assert metadata.read(tmp_path / "a.jpg") == TEXT
+    (tmp_path / "a.jpg").write_bytes(
+        packet.replace(f"<{prefix}:text", "<other:text").replace(f"</{prefix}:text", "</other:text").encode()
+    )
+    assert metadata.read(tmp_path / "a.jpg") is None

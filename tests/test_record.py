@@ -538,3 +538,14 @@ def test_a_strangers_record_sends_nothing_to_the_terminal():
     stages = [STAGE | {"network": evil}]
     text = forged(device=evil, settings={evil: {evil: [evil, 1.0, None]}}, versions={"jax": evil}, stages=stages)
     assert all(c.isprintable() or c == "\n" for c in show.describe(record.parse(text)))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_numbers_that_json_does_not_have_are_refused(number):
+    says("settings must be of format", record.text(SOUND).replace('"settings":{}', f'"b1":{number}'))
+
+
+def test_a_result_whose_settings_are_no_orders_is_not_ours(tmp_path):
+    images.save(tmp_path / "a.png", np.full((16, 16, 3), 0.5), extras=Extras(text=forged(asked={"size": "x"})))
+    with pytest.raises(ValueError, match=r"output must not be another's picture, got a\.png"):
+        lists.find_finished(tmp_path / "a.png", SOUND)

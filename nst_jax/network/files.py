@@ -47,7 +47,7 @@ def read(path=None) -> Params:
     They are NumPy's arrays: no device is asked for anything yet.
     """
     path = find(path)
-    with open_weights(path) as file:
+    with open_weights(path) as file, np.errstate(over="ignore"):  # what is not finite is refused below
         params = {name: hdf5.arrays(group, name) for name, group in [*file.items()] if name != "activations"}
         said = hdf5.attributes(file)
         params["input"] = {k: np.asarray(said[k], np.float32) for k in ("mean", "std")}
@@ -179,7 +179,8 @@ def check_params(params: Params, source) -> None:
 
 def _check_input(params, source):
     for name, low in ("mean", -np.inf), ("std", 0):
-        value = np.asarray(params["input"][name])
+        with np.errstate(over="ignore"):
+            value = np.asarray(params["input"][name], np.float32)
         if value.shape != (3,) or not (np.isfinite(value) & (value > low)).all():
             bound = " above 0" if low == 0 else ""
             raise ValueError(f"{name} of {source} must be three numbers{bound}, got {value}: convert the file again")

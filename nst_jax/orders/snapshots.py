@@ -101,7 +101,8 @@ def of_tree(tree: dict[str, Any]) -> Snapshot:
     rows = [*tree["turns"], *([] if tree["turn"] is None else [[0, tree["turn"]]])]
     sound = all(map(records.is_stage, tree["stages"])) and all(map(records.is_turn, rows))
     arrays = all(isinstance(each, np.ndarray) for each in (*tree["leaves"], *tree["aligned"].values()))
-    if not (sound and arrays and 0 <= tree["stage"] <= len(tree["stages"]) and tree["step"] >= 0):
+    counts = all(type(tree[name]) is int for name in ("stage", "step"))
+    if not (sound and arrays and counts and 0 <= tree["stage"] <= len(tree["stages"]) and tree["step"] >= 0):
         raise ValueError("its snapshot is of no run")
     turn = None if tree["turn"] is None else _turn(tree["turn"])
     turns = tuple((step, _turn(values)) for step, values in tree["turns"])
