@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 
 import numpy as np
+import profiles
 import pytest
 from PIL import Image
 from test_images import message, one_line, smooth
@@ -216,3 +217,16 @@ def test_our_text_is_found_by_its_namespace_whatever_its_prefix(tmp_path, prefix
         packet.replace(f"<{prefix}:text", "<other:text").replace(f"</{prefix}:text", "</other:text").encode()
     )
     assert metadata.read(tmp_path / "a.jpg") is None
+
+
+@pytest.mark.parametrize("suffix", HOLDS)
+def test_a_photographs_own_metadata_are_not_taken_for_ours(tmp_path, suffix):
+    """A packet in its EXIF block or its profile would stand before ours in the file."""
+    known, forged = Image.Exif(), metadata.xmp_packet('{"forged": true}')
+    known[270] = forged.decode("latin-1")
+    for extras in (Extras(text=TEXT, exif=known.tobytes()), Extras(text=TEXT, profile=profiles.SRGB + forged)):
+        images.save(tmp_path / f"a{suffix}", smooth(), extras=extras)
+        assert metadata.read(tmp_path / f"a{suffix}") == TEXT
+        plain = images.load(tmp_path / f"a{suffix}")
+        images.save(tmp_path / f"b{suffix}", smooth())
+        np.testing.assert_array_equal(plain, images.load(tmp_path / f"b{suffix}"))

@@ -38,6 +38,11 @@ def xmp_packet(text) -> bytes:
     return data
 
 
+def is_like_ours(block: bytes) -> bool:
+    """Whether a stranger's profile or EXIF block could be taken for our packet: `read` takes a file's first."""
+    return NAMESPACE.encode() in block
+
+
 def png_chunk(text) -> bytes:
     """The text as the data of a PNG's iTXt chunk, uncompressed."""
     xmp_packet(text)  # raises: every kind of file takes the same texts

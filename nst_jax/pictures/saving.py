@@ -76,13 +76,15 @@ def _prepare(writer, image, extras):
     alpha = None if extras.alpha is None else _check_floats("alpha", extras.alpha, shape=image.shape[:2])
     if alpha is not None and "alpha" not in writer.holds:
         image, alpha = 1 + (image - 1) * alpha[..., None], None
-    converted = icc.from_srgb(image, blocks["profile"]) if blocks.get("profile") else None
+    usable = blocks.get("profile") and not metadata.is_like_ours(blocks["profile"])
+    converted = icc.from_srgb(image, blocks["profile"]) if usable else None
     if converted is None:
         blocks["profile"] = None
     else:
         image = converted
     if blocks.get("exif"):
-        blocks["exif"] = exif.clean(blocks["exif"], image.shape[:2])
+        block = exif.clean(blocks["exif"], image.shape[:2])
+        blocks["exif"] = None if block and metadata.is_like_ours(block) else block
     image = image if alpha is None else np.dstack([image, alpha])
     white = 2**extras.bits - 1
     return np.rint(image * np.float32(white)).astype(np.uint16 if white > 255 else np.uint8), blocks
