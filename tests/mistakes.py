@@ -613,7 +613,7 @@ TOPICS: dict[str, tuple[Row, ...]] = {
         Row(
             "stylize town.png night.png -o out.png --weights huge.h5",
             "a file that claims more numbers than any network has",
-            "weights must be a whole HDF5 file, got huge.h5 (it claims more than 500,000,000 numbers, at conv6_1): make it with `nst-jax weights convert`",
+            "weights must be a whole HDF5 file, got huge.h5 (conv6_1 claims 2,000,000,000 bytes, more than it holds): make it with `nst-jax weights convert`",
         ),
         Row(
             "stylize town.png night.png -o out.png --weights textual.h5",
@@ -738,7 +738,30 @@ TOPICS: dict[str, tuple[Row, ...]] = {
         Row(
             "stylize town.png night.png -o out.png --init noise --style-weight 1e30 --style-layers relu1_1:100000 --recipe gatys-notebook --optimizer adam --ladder 32 --steps 20",
             "weights so large that the loss is no number any more",
-            "loss must stay finite, got inf of style/relu1_1 at step 10: lower --learning-rate",
+            "loss must stay finite, got inf at step 10 after going back 3 times: lower --learning-rate",
+        ),
+        Row(
+            "studio --host 0.0.0.0 --folder kept --no-browser",
+            "a studio for everyone on the network, without a password",
+            "--host must be this machine's own, 127.0.0.1, without a password, got 0.0.0.0: add --password-file",
+        ),
+        Row(
+            "studio --password-file town.txt --folder kept --no-browser",
+            "a password that is soon guessed",
+            "--password-file must hold at least 8 characters in its first line, got fewer in 'town.txt': write a longer one",
+            texts={"town.txt": "abc\n"},
+        ),
+        Row(
+            "studio --host 203.0.113.9 --password-file long.txt --folder kept --no-browser",
+            "an address that this machine has not, or a port that is taken",
+            "--port must be free at 203.0.113.9, got 8790 (<REASON>): choose another --port",
+            texts={"long.txt": "a longer password\n"},
+        ),
+        Row(
+            "studio --port 99999",
+            "a port that there is not",
+            "argument --port: must be a number from 0 to 65535, got '99999'",
+            code=2,
         ),
         Row(
             "stylize town.png night.png -o out.png --coordinator host0 --processes 2 --process 0",

@@ -18,6 +18,7 @@ import pytest
 import scipy.io
 
 from nst_jax.cli import weights
+from nst_jax.ground import untrusted
 from nst_jax.network import convert, matlab, readers, vgg19
 
 CONVS = [name for name in vgg19.layers_of() if name.startswith("conv")]
@@ -481,4 +482,5 @@ def test_matlab_in_either_order_of_bytes_packed_or_not(order, tmp_path):
 def test_matlab_that_unpacks_to_too_much(tmp_path, monkeypatch):
     scipy.io.savemat(tmp_path / "a.mat", {"layers": np.zeros(10_000)}, do_compression=True)
     monkeypatch.setattr(matlab, "LARGEST", 9_999)
+    monkeypatch.setattr(untrusted, "_here", True)  # not in a process of its own, which knows another number
     assert "it unpacks to more than 9,999 bytes" in error_line(tmp_path / "a.mat")

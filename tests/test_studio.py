@@ -637,12 +637,12 @@ def test_other_hosts_need_a_password(tmp_path, command):
     code, _, err = command("studio", "--host", "0.0.0.0", "--folder", tmp_path, "--no-browser")
     assert code == 1
     assert err == (
-        "nst-jax: host must be this machine's own, 127.0.0.1, without a password, got 0.0.0.0: add --password-file\n"
+        "nst-jax: --host must be this machine's own, 127.0.0.1, without a password, got 0.0.0.0: add --password-file\n"
     )
     (tmp_path / "short").write_text("abc\n")
     code, _, err = command("studio", "--password-file", tmp_path / "short", "--folder", tmp_path, "--no-browser")
     assert code == 1
-    assert "password must be at least 8 characters" in err
+    assert "--password-file must hold at least 8 characters" in err
 
 
 def test_a_port_that_is_taken_is_said(tmp_path, command):
@@ -650,8 +650,8 @@ def test_a_port_that_is_taken_is_said(tmp_path, command):
         taken.listen()
         code, _, err = command("studio", "--port", taken.getsockname()[1], "--folder", tmp_path, "--no-browser")
     assert code == 1
-    assert err.startswith("nst-jax: port must be free at 127.0.0.1, got ")
-    assert err.endswith("choose another port\n")
+    assert err.startswith("nst-jax: --port must be free at 127.0.0.1, got ")
+    assert err.endswith("choose another --port\n")
 
 
 # Parts

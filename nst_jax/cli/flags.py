@@ -33,8 +33,6 @@ VAGUE = (
     "seed",
     "init",
     "folder",
-    "host",
-    "port",
 )  # words of sentences, too
 
 

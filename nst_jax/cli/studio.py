@@ -18,7 +18,7 @@ def arguments(parser):
     add = parser.add_argument
     add("--host", metavar="H", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     add("--port", metavar="N", type=flags.as_type(values.port), default=PORT, help="port (default: %(default)s)")
-    add("--password-file", metavar="FILE", help="a file whose first line visitors must know, for other hosts")
+    add("--password-file", metavar="FILE", help="a file whose first line visitors have to know, for other hosts")
     add("--no-browser", action="store_true", help="print the address, and open no browser")
     add("--folder", metavar="DIR", help="where paintings are kept (default: nst-jax-studio in your home)")
     flags.add_cache(parser)

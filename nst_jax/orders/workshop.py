@@ -233,7 +233,7 @@ class _Watch:
             try:
                 finite_terms(self.frame)
             except ValueError as error:
-                self.frame, self.error = self.good, self.error or Diverged(str(error))
+                self.frame, self.doubt = self.good, self.doubt or Diverged(str(error))
 
     def result(self, run: Run | None, error: BaseException | None) -> Result:
         """The picture as it is."""
@@ -278,6 +278,7 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
         _tell(watches, still, work.resumed)
         try:
             for run, frames in paint_in_chunks(work.begin(), controls, every=every, turns=items[0].task.order.turns):
+                controls.running = True  # before the watchers see it: a stop meanwhile lets them finish
                 for watch, frame in zip(watches, frames, strict=False):
                     watch.see(frame)
                 shown(frames[0])
@@ -314,8 +315,8 @@ def _results(watches, run, error, controls) -> Iterator[Result]:
             yield watch.end(result) or result
         elif controls.stop.is_set():
             return
-        elif watch.error:
-            yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=watch.error)
+        elif wrong := watch.error or error or watch.doubt:
+            yield Result(watch.item.record, NOTHING, watch.item.task.extras, error=wrong)
         else:
             raise error or RuntimeError("a run must have a frame, got none")
 
@@ -345,16 +346,19 @@ def paint_in_chunks(
             try:
                 rewinder, run, note = rewinder.look(run) if end or run.done % EVERY == 0 else (rewinder, run, "")
             except Diverged as error:
-                if error.before:
-                    yield error.before, painter.look(error.before)
+                yield from _where_it_was_sound(error)
                 raise
             fixed = any(run.done % n == 0 for n in every) or end or controls.stop.is_set() or bool(note)
             if fixed or (jax.process_count() == 1 and time.perf_counter() - shown > LIVELY):  # clocks differ
-                frames = [frame._replace(fixed=fixed, note=note) for frame in painter.look(run)]
-                controls.running = True  # before the watchers see them: a stop meanwhile lets them finish
-                yield run, frames
+                yield run, [frame._replace(fixed=fixed, note=note) for frame in painter.look(run)]
                 shown = time.perf_counter()
             ahead(run)
+
+
+def _where_it_was_sound(error: Diverged) -> Iterator[tuple[Run, list[Frame]]]:
+    """The run to end with, where one has gone wrong for good; none where nothing was painted before."""
+    if error.before and error.before.done:
+        yield error.before, painter.look(error.before)
 
 
 def _chunk(seconds: float | None) -> int:

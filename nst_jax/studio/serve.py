@@ -41,7 +41,8 @@ def read_password(path: str | None, host: str) -> str | None:
         return None
     lines = pathlib.Path(path).read_text("utf-8").splitlines()
     if not lines or len(lines[0].strip()) < 8:
-        raise ValueError(f"password must be at least 8 characters, got fewer in {path!r}: write a longer one")
+        got = f"got fewer in {path!r}: write a longer one"
+        raise ValueError(f"password-file must hold at least 8 characters in its first line, {got}")
     return lines[0].strip()
 
 

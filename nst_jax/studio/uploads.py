@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nst_jax.ground import storage
 from nst_jax.orders import record as records
-from nst_jax.pictures import images, samples, thumbnails, untrusted
+from nst_jax.pictures import images, samples, thumbnails
 
 BYTES = 64_000_000  # of one upload
 PIXELS = records.PIXELS
@@ -39,7 +39,7 @@ class Uploads:
     def add(self, path) -> Upload:
         """Take the picture in a file that a stranger sent; the file is the caller's to remove."""
         try:
-            untrusted.check(path, max_pixels=PIXELS)
+            images.check_decodable(path, max_pixels=PIXELS)
             picture = images.read(path, max_pixels=PIXELS)
         except (ValueError, OSError) as error:
             raise ValueError(str(error).replace(repr(os.fspath(path)), "this file")) from error
