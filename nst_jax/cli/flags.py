@@ -23,6 +23,7 @@ FACE = (
     *("save-every", "folder", "chunk", "share", "max-pixels", "output", "log", "report"),
     *("checkpoint", "checkpoint-every", "no-cache", "host", "port", "password-file"),
 )  # flags that are no field's
+LIVE_PORT = 8791
 VAGUE = (
     "memory",
     "weights",
@@ -130,6 +131,13 @@ def add_checkpoint(parser) -> None:
     group("--checkpoint", metavar="DIR", help=text)
     text = "how often: 90s, or a number of steps (default: 60s)"
     group("--checkpoint-every", metavar="TIME|N", type=as_type(values.pace), help=text)
+
+
+def add_live(parser) -> None:
+    """Whether the run is shown on the studio's page."""
+    text = f"show the run on the studio's page, to watch and steer it there (default port: {LIVE_PORT})"
+    add = parser.add_argument_group("page").add_argument
+    add("--live", metavar="PORT", nargs="?", const=LIVE_PORT, type=as_type(values.port), help=text)
 
 
 def outputs(args, store: int = 0) -> Outputs:

@@ -5,6 +5,7 @@ nst-jax stylize town.jpg night.jpg -o painting.png --size 640x480 --steps 300 --
 nst-jax stylize town.jpg night.jpg wave.jpg -o painting.png --mask sky.png water.png --colour content-luminance
 """
 
+import contextlib
 import os
 import time
 
@@ -26,6 +27,7 @@ def common(parser, *, without=()):
     flags.add(parser, without=without)
     flags.add_outputs(parser)
     flags.add_checkpoint(parser)
+    flags.add_live(parser)
     launch.arguments(parser)
 
 
@@ -43,11 +45,14 @@ def run_order(args, **more) -> int:
         asked = {"log": args.log, "report": args.report, "save-every": args.save_every, "checkpoint": args.checkpoint}
         orders.check_only_colours(order, tuple(name for name, value in asked.items() if value))
     with resume.keeper(args) as keeper, compose.with_local_files(order) as local:
-        return carry_out(local, outputs, keep=not args.no_cache, keeper=keeper)
+        return carry_out(local, outputs, keep=not args.no_cache, keeper=keeper, live=args.live)
 
 
-def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper=None) -> int:
-    """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed."""
+def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper=None, live=None) -> int:
+    """Paint an order with local files, and write what comes of it; `record`: of a run whose stages are followed.
+
+    `live`: the port of a page on which the run is shown.
+    """
     from nst_jax.orders import compose, networks, prepare, workshop
     from nst_jax.orders import record as records
     from nst_jax.orders.watchers import Silent
@@ -75,10 +80,10 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper
         return 0
     item = item._replace(watchers=tuple(watchers(outputs)))
     notes = [*item.task.notes, *([f"changed:  {followed.why}"] if followed.why else [])]
-    return follow(item, machine, outputs, notes, begun=begun, keeper=keeper)
+    return follow(item, machine, outputs, notes, begun=begun, keeper=keeper, live=live)
 
 
-def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> int:
+def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper, live=None) -> int:
     """Say what is ready, paint it, and write the picture, whatever ended it."""
     from nst_jax.orders import prepare, workshop
 
@@ -87,7 +92,8 @@ def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> i
     with progress.stop_on_signals(controls) as stopped:
         try:
             progress.say_head(item.record, notes, plans)
-            result = workshop.carry_out(item, machine, controls=controls, keeper=keeper)
+            with _shown(item, controls, keeper, live) as (item, kept_by):
+                result = workshop.carry_out(item, machine, controls=controls, keeper=kept_by)
         except KeyboardInterrupt as error:
             again = f"; `nst-jax resume {keeper.folder}` begins again" if keeper else ""
             return report_failure(stopped.error or error, more=f" before the first steps: no picture is written{again}")
@@ -99,6 +105,19 @@ def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper) -> i
         return report_failure(error, more=f"; the picture after {result.record.steps} steps is in {outputs.path}{more}")
     print(f"{outputs.path}: painted in {result.record.steps} steps, {time.perf_counter() - begun:.0f} s")
     return 0
+
+
+@contextlib.contextmanager
+def _shown(item, controls, keeper, live):
+    """(the item, who keeps it), with a page that watches where that is asked for."""
+    if live is None:
+        yield item, keeper
+        return
+    from nst_jax.studio import live as page
+
+    with page.shown(item.task.order, controls, live, said=progress.say) as painting:
+        item = item._replace(watchers=(*item.watchers, painting.view))
+        yield item, page.Both(painting, keeper) if keeper else painting
 
 
 def recolour(order: Order, outputs: Outputs) -> int:

@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
@@ -94,6 +94,20 @@ def _of_tree(tree) -> Kept:
 
 
 # While it is painted
+
+
+class Keeps(Protocol):
+    """Follows where a run stands, not only what is seen of it."""
+
+    def enter(self, group: str, known: Sequence[Record]) -> Kept | None:
+        """A picture, or several, begin: what was kept of just these."""
+        ...
+
+    def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
+        """A run has come so far."""
+
+    def stop(self, run: Run, watchers: Callable[[], Sequence]) -> None:
+        """A run is stopped here."""
 
 
 class Keeper:

@@ -21,7 +21,7 @@ import numpy as np
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Keeper, Kept
+from nst_jax.orders.checkpoints import Keeper, Keeps, Kept
 from nst_jax.orders.compose import Recolouring
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order
@@ -45,8 +45,15 @@ class Controls:
 
     def __init__(self):
         self.stop = threading.Event()
+        self.going = threading.Event()  # cleared: it waits where it is
+        self.going.set()
         self.running = False  # there is a frame: a stop leaves a picture
         self.turns: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+
+    def wait(self) -> None:
+        """Wait while the run is paused, and not stopped."""
+        while not self.going.wait(0.1) and not self.stop.is_set():
+            pass
 
     def turn(self) -> Turn | None:
         """The last turn that was asked for since it was looked for."""
@@ -110,9 +117,7 @@ def recolour(asked: Recolouring) -> Result:
     return Result(record, asked.paint(), asked.extras)
 
 
-def carry_out(
-    item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Keeper | None = None
-) -> Result:
+def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Keeps | None = None) -> Result:
     """Paint an item: the finished picture of its last good frame, and the error that ended it if one did.
 
     What ends it before the first frame is raised: there is nothing to show then. With a keeper, the run is kept on its
@@ -254,7 +259,7 @@ class _Work(NamedTuple):
     """What a run paints, who keeps it, and what was kept of it."""
 
     subject: Any
-    keeper: Keeper | None = None
+    keeper: Keeps | None = None
     resumed: Kept | None = None
 
     def begin(self) -> Run:
@@ -333,6 +338,7 @@ def paint_in_chunks(
     rewinder = Rewinder.of(run)
     with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.stop.is_set():
+            controls.wait()
             turn = controls.turn()
             while planned and planned[0][0] <= run.done:
                 turn = planned.pop(0)[1]

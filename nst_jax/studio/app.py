@@ -6,11 +6,11 @@ No path that a visitor sends is opened: names in addresses are looked up among w
 import asyncio
 import os
 import pathlib
+from typing import Any
 from urllib.parse import parse_qs
 
 from nst_jax.ground import extras
 from nst_jax.studio import about_grids, about_paintings, about_pictures, requests
-from nst_jax.studio.gallery import Gallery
 from nst_jax.studio.guard import Guard
 from nst_jax.studio.paintings import reason
 
@@ -27,8 +27,8 @@ WRONG = 1.0  # seconds that a wrong password takes
 routes = requests.Routes()
 
 
-def make(gallery: Gallery, *, host: str, password: str | None, live: bool = False) -> Guard:
-    """The application of a gallery; `live`: of a run that was begun elsewhere."""
+def make(gallery: Any, *, host: str, password: str | None, live: bool = False) -> Guard:
+    """The application of a Gallery; `live`: of the run of a command, in a gallery's place."""
     listed = [*routes.listed, *about_pictures.routes.listed, *about_paintings.routes.listed, *about_grids.routes.listed]
     app = Starlette(routes=listed, exception_handlers={ValueError: _refuse, OSError: _refuse, HTTPException: _refuse})
     guard = Guard(app, host=host, password=password)

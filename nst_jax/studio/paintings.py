@@ -36,7 +36,47 @@ WAITING, PREPARING, PAINTING, PAUSED, FINISHED, FAILED = (
 AT_WORK = (WAITING, PREPARING, PAINTING)
 
 
-class Painting:
+class Shown:
+    """A painting as the page has it."""
+
+    id: str
+    title: str
+    ask: Ask
+    view: View
+    turns: list[tuple[int, Turn]]
+    asked: Turn | None
+    state: str
+    message: str
+    place: int
+    about: dict[str, Any]
+
+    def asked_for(self) -> Order:
+        """The order, as it was asked for."""
+        raise NotImplementedError
+
+    def turn(self, order: Order) -> Turn:
+        """What holds now."""
+        done = [turn for step, turn in self.turns if step <= self.view.step]
+        return self.asked or (done[-1] if done else customise.turn_of(order))
+
+    def as_json(self) -> dict[str, Any]:
+        """All that the page is told."""
+        order = self.asked_for()
+        found = self.view.as_json() | {"id": self.id, "title": self.title, "state": self.state, "place": self.place}
+        turn = self.turn(order)._asdict()
+        found |= {"turn": turn, "turns": records.write_turns(self.turns), "steer": asks.steers(order)}
+        found |= {"styles": len(order.pictures.style), "message": self.message, "settings": self.ask.settings}
+        inputs = {k: v for k, v in self.ask.as_json().items() if k not in ("settings", "turns")}
+        return found | {"inputs": inputs, "from": self.about.get("from")}
+
+    def in_short(self) -> dict[str, Any]:
+        """A line of the list."""
+        h, w = self.view.shape
+        row = {"id": self.id, "title": self.title, "state": self.state, "step": self.view.step}
+        return row | {"total": self.view.total, "width": w, "height": h}
+
+
+class Painting(Shown):
     """One painting: what is asked for, what is seen of it, and what a visitor wishes."""
 
     def __init__(self, folder, ask: Ask, about: Mapping[str, Any]):
@@ -67,23 +107,22 @@ class Painting:
 
     def order(self) -> Order:
         """What is asked for, with the turns that were made up to where the next sitting begins."""
-        order = asks.order_of(self.ask, self.files())
+        order = self.asked_for()
         if not self.pending:
             return order.with_values(turns=tuple(self.turns))
         at = self.view.step if self.at is None else self.at
         turns = [*(turn for turn in self.turns if turn[0] != at), (at, self.pending)]
         return order.with_values(turns=tuple(sorted(turns, key=lambda turn: turn[0])))
 
-    def turn(self, order: Order) -> Turn:
-        """What holds now."""
-        done = [turn for step, turn in self.turns if step <= self.view.step]
-        return self.asked or (done[-1] if done else customise.turn_of(order))
+    def asked_for(self) -> Order:
+        """The order, as it was asked for."""
+        return asks.order_of(self.ask, self.files())
 
     # what a visitor does
 
     def steer(self, turn: Turn) -> None:
         """Other weights from the next frame on."""
-        asks.check_turn(asks.order_of(self.ask, self.files()), turn)
+        asks.check_turn(self.asked_for(), turn)
         with self._lock:
             if self.state in (FINISHED, FAILED):
                 raise ValueError(f"a painting must go on to be steered, this one is {self.state}: branch from a frame")
@@ -211,30 +250,12 @@ class Painting:
         if (result := self.folder / "result.png").is_file():
             view.show(images.load(result))
 
-    # as the page has it
-
-    def as_json(self) -> dict[str, Any]:
-        """All that the page is told."""
-        order = asks.order_of(self.ask, self.files())
-        found = self.view.as_json() | {"id": self.id, "title": self.title, "state": self.state, "place": self.place}
-        turn = self.turn(order)._asdict()
-        found |= {"turn": turn, "turns": records.write_turns(self.turns), "steer": asks.steers(order)}
-        found |= {"styles": len(order.pictures.style), "message": self.message, "settings": self.ask.settings}
-        inputs = {k: v for k, v in self.ask.as_json().items() if k not in ("settings", "turns")}
-        return found | {"inputs": inputs, "from": self.about.get("from")}
-
     @property
     def title(self) -> str:
         """A few words for lists."""
         recipe = self.ask.settings.get("recipe", "")
         made = time.strftime("%d %B, %H:%M", time.localtime(self.about.get("created", 0)))
         return f"{recipe} {made}".strip()
-
-    def in_short(self) -> dict[str, Any]:
-        """A line of the list."""
-        h, w = self.view.shape
-        row = {"id": self.id, "title": self.title, "state": self.state, "step": self.view.step}
-        return row | {"total": self.view.total, "width": w, "height": h}
 
     def remove(self) -> None:
         """Leave nothing of it."""

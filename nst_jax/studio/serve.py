@@ -24,6 +24,7 @@ def bind(host: str, port: int) -> socket.socket:
             found = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((host, port))
+            found.listen()  # who comes before it answers is not sent away
         except OSError as error:
             why = error.strerror or str(error)
             raise ValueError(f"port must be free at {host}, got {port} ({why}): choose another port") from None

@@ -24,7 +24,7 @@ export async function openMasks() {
   const answer = ask($("#masks"));
   editor.layout();
   editor.draw();
-  if (await answer === "done") await keep(editor.layers);
+  if (await answer === "done") await (sending = keep(editor.layers));
   editor = null;
   return undefined;
 }
@@ -141,6 +141,11 @@ const strokes = {
     strokes.end();
   },
 };
+
+let sending = Promise.resolve();
+
+/** When the masks that were painted last are with the server. */
+export const masksSent = () => sending;
 
 async function keep(layers) {
   const { width, height } = layers, key = masksKey(store.get());

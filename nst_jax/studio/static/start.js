@@ -6,7 +6,7 @@ import { clearErrors, goToError, makeForm, showOrderError } from "./form.js";
 import { agreed, makePlan } from "./plan.js";
 import { makeWells } from "./wells.js";
 import { listenForRestored } from "./restore.js";
-import { listenForMasks, openMasks } from "./masks.js";
+import { listenForMasks, masksSent, openMasks } from "./masks.js";
 import { settingsOf, currentAsk, masksKey, store } from "./store.js";
 import { makeGridDialog } from "./grid-dialog.js";
 
@@ -52,12 +52,14 @@ async function once(button, work) {
 }
 
 const start = () => once($("#paint"), async () => {
+  await masksSent();
   const order = complete();
   if (!order || !await agreed(await api.plan(order))) return;
   go(`/p/${(await api.paint(order)).id}`);
 });
 
 async function startGrid(across, down) {
+  await masksSent();
   const order = complete();
   if (!order) return false;
   go(`/g/${(await api.makeGrid({ ...order, across, down })).id}`);
