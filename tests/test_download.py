@@ -168,7 +168,7 @@ DRIPS = {  # a byte, or a line, every hundredth of a second, which end in time f
 @pytest.mark.parametrize("name", DRIPS)
 def test_a_server_that_drips_is_left_at_the_deadline(name, web, taken, tmp_path):
     web.pieces = DRIPS[name]
-    with pytest.raises(OSError, match=r"\(it takes too long\)$"):
+    with pytest.raises(OSError, match=r"\(it takes too long\): save it, and name the file$"):
         taken("raw", longest=0.3)
     assert not list(tmp_path.iterdir())
     assert web.sent < 400
@@ -206,7 +206,10 @@ def test_a_deadline_costs_a_quick_server_nothing(web, taken):
 )
 def test_servers_that_lie(pieces, said, web, taken, tmp_path):
     web.pieces, web.names["inside.example"] = pieces, ["10.0.0.7"]
-    with pytest.raises(OSError, match=rf"picture must be one that can be fetched, got https://.* \(.*{said}.*\)$") as e:
+    with pytest.raises(
+        OSError,
+        match=rf"picture must be one that can be fetched, got https://.* \(.*{said}.*\): save it, and name the file$",
+    ) as e:
         taken("raw", allowed=lambda address: address != "10.0.0.7")
     assert str(e.value).isprintable()
     assert not list(tmp_path.iterdir())

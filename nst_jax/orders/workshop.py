@@ -273,7 +273,8 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
     """Paint one run; yield a result for each of its items, whatever ended it."""
     watches = [_Watch(item, len(items) == 1) for item in items]
     run, error = None, None
-    still = Still(items[0].task.shape, items[0].task.order.ends.still)
+    order = items[0].task.order
+    still = Still(items[0].task.shape, order.ends.still)
     every = [EVERY, *(watcher.every for item in items for watcher in item.watchers if watcher.every)]
 
     def kept():
@@ -282,10 +283,8 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
     try:
         _tell(watches, still, work.resumed)
         try:
-            for run, frames in paint_in_chunks(work.begin(), controls, every=every, turns=items[0].task.order.turns):
-                controls.running = True  # before the watchers see it: a stop meanwhile lets them finish
-                for watch, frame in zip(watches, frames, strict=False):
-                    watch.see(frame)
+            for run, frames in paint_in_chunks(work.begin(), controls, every=every, turns=order.turns):
+                _show(frames, watches, controls)
                 shown(frames[0])
                 if still.reached(frames[0]) or all(watch.error for watch in watches):
                     break
@@ -301,6 +300,13 @@ def _paint_together(items, work: _Work, controls, shown=lambda frame: None) -> I
     finally:
         for watch in watches:
             watch.end(None)
+
+
+def _show(frames, watches, controls) -> None:
+    """Let each picture's watchers see its frame; a stop meanwhile lets them finish."""
+    controls.running = True
+    for watch, frame in zip(watches, frames, strict=False):
+        watch.see(frame)
 
 
 def _tell(watches, still, resumed) -> None:
