@@ -5,6 +5,7 @@ How a loss is computed over rows of several devices is in `nst_jax.objective.sha
 
 import functools
 import os
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -83,13 +84,18 @@ def describe(mesh=None) -> str:
 
 def make_mesh(*, data: int = 1, space: int = 1) -> Mesh:
     """A mesh of all devices, those of every process."""
-    count = len(jax.devices())
+    return mesh_of(jax.devices(), data=data, space=space)
+
+
+def mesh_of(devices: Sequence, *, data: int = 1, space: int = 1) -> Mesh:
+    """A mesh of these devices."""
+    count = len(devices)
     if data * space != count:
         got = f"data={data} × space={space} = {data * space}"
         raise ValueError(
             f"mesh must have as many places as there are devices, {count}, got {got}: {_mesh_advice(count)}"
         )
-    return jax.make_mesh((data, space), AXES, axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh((data, space), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def _mesh_advice(count: int) -> str:
@@ -116,7 +122,12 @@ def _divisors(n):
 
 def place(tree, mesh: Mesh, *, batched: bool = False):
     """Arrays on a mesh: the runs of a batch over `data`, rows of images over `space` where the shares are equal."""
-    return _reshard(jax.tree.map(lambda leaf: NamedSharding(mesh, _partition(leaf, mesh, batched)), tree))(tree)
+    return _reshard(shardings(tree, mesh, batched=batched))(tree)
+
+
+def shardings(tree, mesh: Mesh, *, batched: bool = False):
+    """Where `place` puts arrays, or shapes of some."""
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, _partition(leaf, mesh, batched)), tree)
 
 
 def _partition(leaf, mesh, batched):
