@@ -207,3 +207,34 @@ def test_a_batch_is_bit_for_bit_each_of_its_pictures(channels):
     if jax.default_backend() == "cpu":
         np.testing.assert_array_equal(many, jnp.stack(each))
     np.testing.assert_allclose(many, jnp.stack(each), rtol=1e-3, atol=1e-3)
+
+
+# On a TPU
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 5, 3), (1, 24, 7, 4), (1, 12, 5, 3), (2, 8, 5, 3)])
+def test_strips_are_the_plain_convolution_and_its_gradient(shape):
+    x, kernel = drawn(0, *shape), drawn(1, 3, 3, shape[-1], 6)
+    both = convolutions.by_strips, convolutions.convolve
+    (ours, back), (known, slope) = (jax.vjp(lambda x, way=way: way(x, kernel), x) for way in both)
+    np.testing.assert_allclose(ours, known, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(back(ours)[0], slope(known)[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pool", ["max", "average", "scaled-average", "l2"])
+@pytest.mark.parametrize("shape", [(1, 32, 6, 4), (1, 9, 7, 3), (2, 6, 5, 3)])
+def test_pooling_by_windows_is_pooling_by_pairs(monkeypatch, pool, shape):
+    x = drawn(0, *shape)
+    known, slope = jax.vjp(vgg19.POOLS[pool], x)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, tpu, default=None: tpu(*args))
+    ours, back = jax.vjp(vgg19.POOLS[pool], x)
+    np.testing.assert_allclose(ours, known, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(back(known)[0], slope(known)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("platform", "strips"), [("cpu", False), ("cuda", False), ("tpu", True)])
+def test_strips_and_windows_are_a_tpus_own(wide, platform, strips):
+    work = jax.jit(jax.grad(lambda image, params: energy(params, image)))
+    text = jax.export.export(work, platforms=[platform])(drawn(0, 64, 40, 3), wide).mlir_module()
+    assert ("tensor<8x" in text) == ("select_and_scatter" in text) == strips
+    assert text.count("stablehlo.convolution") == 10

@@ -349,3 +349,12 @@ def test_a_state_goes_on_at_another_scale(name, start, shape):
         assert int(optax.tree.get(larger, "count")) == 3
     middle = np.zeros((8, 10, 3), np.float32)
     assert np.isfinite(last(solver.step, larger, middle, shape[1], num_steps=2)[1].loss)
+
+
+def test_a_tpu_chooses_where_others_branch():
+    plain = transfer.solver(lambda image: jnp.square(image).sum(), transfer.adam())
+    step = jax.jit(transfer.guarded(plain).step)
+    state = plain.init(jnp.ones((4, 4, 3)))
+    texts = {p: jax.export.export(step, platforms=[p])(state).mlir_module() for p in ("cpu", "cuda", "tpu")}
+    counts = {platform: text.count("stablehlo.case") for platform, text in texts.items()}
+    assert counts["tpu"] == counts["cpu"] - 1 == counts["cuda"] - 1

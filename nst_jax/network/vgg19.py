@@ -75,9 +75,13 @@ def _way_of(x, kernel, made) -> convolutions.Way | None:
 
 
 def _turned_once(kernel):
-    """The kernel of the gradient, within limits that it never meets: in a loop XLA turns again what it only moves."""
+    """The kernel of the gradient: elsewhere than on a CPU a convolution reads a kernel in any order.
+
+    There it is within limits that it never meets: in a loop XLA turns again what it only moves.
+    """
     most = jnp.finfo(kernel.dtype).max
-    return lax.clamp(-most, convolutions.turned(kernel), most)
+    within = lambda kernel: lax.clamp(-most, convolutions.turned(kernel), most)  # noqa: E731
+    return lax.platform_dependent(kernel, cpu=within, default=convolutions.turned)
 
 
 def _pool_pairs(x, combine):
@@ -88,14 +92,44 @@ def _pool_pairs(x, combine):
     return combine(x[:, :, :, 0], x[:, :, :, 1])
 
 
+def _pool_windows(x, start, combine):
+    """The same by windows, over strips of rows where convolutions are."""
+    n, h, w, c = x.shape
+    strips = convolutions.in_strips(x) if n == 1 and h % (2 * convolutions.STRIPS) == 0 else x
+    return lax.reduce_window(strips, start, combine, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").reshape(n, h // 2, w // 2, c)
+
+
+def _by_platform(tpu, default):
+    """A function of a map with one way for TPUs and one for all else, its gradient too."""
+
+    @jax.custom_vjp
+    def run(x):
+        return lax.platform_dependent(x, tpu=tpu, default=default)
+
+    def backward(x, g):
+        ways = {name: lambda x, g, way=way: jax.vjp(way, x)[1](g) for name, way in (("tpu", tpu), ("default", default))}
+        return lax.platform_dependent(x, g, **ways)
+
+    run.defvjp(lambda x: (run(x), x), backward)
+    return run
+
+
+_pool_maximum = _by_platform(
+    functools.partial(_pool_windows, start=-jnp.inf, combine=lax.max),
+    functools.partial(_pool_pairs, combine=jnp.maximum),
+)
+_pool_average = _by_platform(
+    lambda x: _pool_windows(x, 0.0, lax.add) / 4,
+    functools.partial(_pool_pairs, combine=lambda a, b: (a + b) / 2),
+)
+
+
 def _pool_root(x):
     return jnp.sqrt(jnp.maximum(_pool_pairs(x * x, jnp.add), 1e-12))  # a root has no slope at zero
 
 
-_pool_average = functools.partial(_pool_pairs, combine=lambda a, b: (a + b) / 2)
-
 POOLS = {
-    "max": functools.partial(_pool_pairs, combine=jnp.maximum),
+    "max": _pool_maximum,
     "average": _pool_average,
     # These two at the magnitude of "max", so that the balance of layers stays: constants of style-transfer-pytorch
     "scaled-average": lambda x: 2.0 * _pool_average(x),

@@ -145,7 +145,10 @@ def guarded(inner: Solver) -> Solver:
         def again():
             return _with_rate_of(state, inner.init(jnp.where(jnp.isfinite(image), image, 0.5)))
 
-        return lax.cond(sound, lambda: new, again), info
+        def choose():  # a TPU's branches hand images on with three channels filled up to 128
+            return jax.tree.map(lambda one, other: jnp.where(sound, one, other), new, again())
+
+        return lax.platform_dependent(tpu=choose, default=lambda: lax.cond(sound, lambda: new, again)), info
 
     return inner._replace(step=step)
 
