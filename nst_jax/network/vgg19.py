@@ -18,7 +18,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nst_jax.ground.choices import choose
-from nst_jax.network import convolutions
+from nst_jax.network import convolutions, strips
 from nst_jax.network.files import activations as activations
 from nst_jax.network.files import bundled_path as bundled_path
 from nst_jax.network.files import cache_path as cache_path
@@ -308,7 +308,7 @@ def _map_of(params, name, maps):
     return sum(flat[1:], flat[0]).reshape(h, w, -1)
 
 
-def _compute_maps(params, x, wanted, pool, convolve, recompute) -> dict[str, Array]:
+def _compute_maps(params, x: Any, wanted, pool, convolve, recompute) -> dict[str, Array]:
     """The maps wanted, block by block: [1, h, w, 3] -> {name: [1, h', w', c]}."""
     maps: dict[str, Any] = {}
     height = params["input"].get("height")
@@ -322,10 +322,22 @@ def _compute_maps(params, x, wanted, pool, convolve, recompute) -> dict[str, Arr
         made = {name: kernels for name, kernels in params.get("made", {}).items() if name in convs}
         widths = tuple(layer["kernel"].shape[-1] for layer in convs.values())
         module = Block(block, widths, pool, convolve, frozenset(here | further), height and height >> (block - 1))
-        run: Any = _recompute(module.apply) if block <= recompute else module.apply
+        apply = module.apply
+        if not module.height and strips.fits(x.shape, max(widths)):
+            apply = functools.partial(_apply_by_platform, module)
+        run: Any = _recompute(apply) if block <= recompute else apply
         maps |= run({"params": convs, "made": made}, x)
         x, convolve = maps.get(known[-1]), (convolve[1], convolve[1])
     return maps
+
+
+def _apply_by_platform(module, params, x):
+    """A block's maps, on a TPU by strips."""
+
+    def by_strips(params, x):
+        return strips.block([*params["params"].values()], module.pool, module.number, module.wanted, x)
+
+    return lax.platform_dependent(params, x, tpu=by_strips, default=module.apply)
 
 
 def _recompute(block):

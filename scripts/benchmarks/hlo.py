@@ -63,7 +63,7 @@ def _turn(known, name) -> Turn:
         cycles += int((re.search(r'"estimated_cycles":"(\d+)"', line.rest) or [0, 0])[1])
         kind = line.operation.removesuffix("-start")
         if kind in COLLECTIVES:
-            _add(collectives, kind, 1, sum(size for size, _ in shapes(line.made)[-1:]))
+            _add(collectives, kind, 1, max((size for size, _ in shapes(line.made)), default=0))
         for times, called in _called(line, known):
             inside = _turn(known, called)
             moved, cycles = moved + times * inside.moved, cycles + times * inside.cycles

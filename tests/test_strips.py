@@ -1,0 +1,48 @@
+"""nst_jax.network.strips: the first block by pairs of strips is the plain one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax.network import convolutions, strips, vgg19
+
+
+def drawn(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def test_packing_is_undone_by_unpacking():
+    x = drawn(0, 1, 64, 6, 3)
+    packed = strips.pack(x)
+    assert packed.shape == (8, 4, 6, 6)
+    np.testing.assert_array_equal(packed[1, :, :, :3], x[0, 8:12], "the first of the second pair")
+    np.testing.assert_array_equal(packed[1, :, :, 3:], x[0, 12:16])
+    np.testing.assert_array_equal(strips.unpack(packed), x)
+
+
+@pytest.mark.parametrize("h", [32, 96])
+def test_packed_strips_are_convolved_as_the_whole_and_so_are_gradients(h):
+    x, kernel = drawn(0, 1, h, 6, 3), drawn(1, 3, 3, 3, 5)
+    ours, back = jax.vjp(lambda x, kernel: strips.unpack(strips.convolve(strips.pack(x), kernel)), x, kernel)
+    known, slopes = jax.vjp(convolutions.convolve, x, kernel)
+    for one, other in zip((ours, *back(known)), (known, *slopes(known)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "taken"), [((1, 32), True), ((1, 48), False), ((2, 32), False)])
+def test_maps_that_strips_divide_are_taken(shape, taken):
+    assert strips.fits((*shape, 8, 3), 64) == taken
+    assert not strips.fits((*shape, 8, 3), 128)
+
+
+@pytest.mark.parametrize("wanted", [("relu1_1",), ("conv1_2", "pool1")])
+def test_a_block_by_strips_is_the_block(wanted):
+    params, x = vgg19.init(jax.random.key(0), widths=(6,), convs=(2,)), drawn(0, 1, 32, 8, 3)
+    module = vgg19.Block(1, (6, 6), vgg19.POOLS["max"], (vgg19.conv, vgg19.conv), frozenset(wanted))
+    convs = [params["conv1_1"], params["conv1_2"]]
+    ours = strips.block(convs, vgg19.POOLS["max"], 1, module.wanted, x)
+    known = module.apply({"params": {"conv1_1": convs[0], "conv1_2": convs[1]}}, x)
+    assert ours.keys() == known.keys() == set(wanted)
+    for name in wanted:
+        np.testing.assert_allclose(ours[name], known[name], rtol=1e-5, atol=1e-5)
