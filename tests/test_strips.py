@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nst_jax.network import convolutions, strips, vgg19
+from nst_jax.objective import distances
 
 
 def drawn(seed, *shape):
@@ -46,3 +47,17 @@ def test_a_block_by_strips_is_the_block(wanted):
     assert ours.keys() == known.keys() == set(wanted)
     for name in wanted:
         np.testing.assert_allclose(ours[name], known[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(32, 5, 4), (9, 5, 4)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_products_of_features_by_strips_are_those_of_rows(shape, dtype):
+    f, g = drawn(0, *shape).astype(dtype), drawn(1, 4, 4)
+    ours, known = distances._outer_by_strips(f), distances._outer_of_rows(f)
+    assert ours.dtype == known.dtype == jnp.float32
+    np.testing.assert_allclose(ours, known, rtol=1e-5, atol=1e-5)
+    ours, known = distances._slope_by_strips(f, g), distances._slope_of_rows(f, g)
+    assert ours.dtype == known.dtype == f.dtype
+    np.testing.assert_allclose(
+        ours.astype("f4"), known.astype("f4"), rtol=1e-2 if dtype == "bfloat16" else 1e-5, atol=1e-5
+    )

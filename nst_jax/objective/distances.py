@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from nst_jax.network import strips
 from nst_jax.objective import matrix_roots
 
 
@@ -51,19 +52,62 @@ def _product(a, b):
 
 
 @jax.custom_vjp
-def _outer(flat):
-    """Σxxᵀ; its gradient is one product, where autodiff takes one for each factor: [n, c] -> [c, c]."""
+def _outer(f):
+    """Σxxᵀ; its gradient is one product, where autodiff takes one for each factor: [h, w, c] -> [c, c]."""
+    return lax.platform_dependent(f, tpu=_outer_by_strips, default=_outer_of_rows)
+
+
+def _outer_backward(f, g):
+    ways = {"tpu": _slope_by_strips, "default": _slope_of_rows}
+    return (lax.platform_dependent(f, g + g.T, **ways),)
+
+
+_outer.defvjp(lambda f: (_outer(f), f), _outer_backward)
+
+
+def _rows(f):
+    return at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
+
+
+def _outer_of_rows(f):
+    flat = _rows(f)
     return _product(flat.T, flat)
 
 
-_outer.defvjp(lambda flat: (_outer(flat), flat), lambda flat, g: (_product(flat, g + g.T),))
+def _slope_of_rows(f, g):
+    return _product(_rows(f), g).reshape(f.shape).astype(f.dtype)
+
+
+# On a TPU positions lie as the network's first block has them, two beside each other, whose products with each other are
+# left out; bfloat16's products are exact as they are
+
+
+def _outer_by_strips(f):
+    c, x = f.shape[-1], _beside(f)
+    exact = None if x.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
+    everywhere, wide = tuple(range(x.ndim - 1)), at_least_float32(x[:0]).dtype
+    both = (everywhere, everywhere), ((), ())
+    found = lax.dot_general(x, x, both, precision=exact, preferred_element_type=wide)
+    return sum((found[i : i + c, i : i + c] for i in range(c, x.shape[-1], c)), found[:c, :c])
+
+
+def _slope_by_strips(f, g):
+    x = _beside(f)
+    exact = lax.Precision.HIGH if x.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
+    g = jnp.kron(jnp.eye(x.shape[-1] // f.shape[-1], dtype=g.dtype), g)
+    found = jnp.matmul(at_least_float32(x), g, precision=exact).astype(f.dtype)
+    return found if x.ndim == 3 else strips.unpack(found)[0]
+
+
+def _beside(f):
+    return strips.pack(f[None]) if strips.fits((1, *f.shape), f.shape[-1]) else f
 
 
 def moments(f, guide=None) -> Moments:
     """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
-    flat = at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
+    flat = _rows(f)
     if guide is None:
-        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(flat)[None])
+        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(f)[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
     weighted = [row[:, None] * flat for row in g]  # a product each: on CPU a batched one is eighty times slower
     outer = jnp.stack([_product(x.T, flat) for x in weighted])
