@@ -57,6 +57,11 @@ def test_commands_of_the_readme(line, folder, monkeypatch, capsys):
         words += QUICK if line != PLAIN else []
     if words[0] == "plan":
         words += ["--weights", "narrow.h5"]
+    if words[0] == "studio":  # bound, and not served: tests/test_studio_page.py visits one
+        (folder / "password").write_text("correct horse battery\n")
+        monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: [bound.close() for bound in sockets])
+        words += ["--port", "0", "--folder", "studio", "--no-browser"]
+    words += ["--live", "0"] if "--live" in words else []
     if words[0] in ("show", "rerun"):
         paint = ["stylize", "town.jpg", "night.jpg", "-o", "painting.png", "--ladder", "32:2", *QUICK]
         assert cli.main([*paint, "--weights", "narrow.h5"]) == 0

@@ -55,6 +55,6 @@ export async function agreed(plan, what = "Paint") {
 }
 
 function facts(plan) {
-  const stages = plan.stages.map((stage) => `${size(stage.width, stage.height)}, ${plural(stage.steps, "step")}${stage.network && stage.network !== "vgg19" ? ` (${stage.network})` : ""}`);
+  const stages = plan.stages.map((stage) => `${size(stage.width, stage.height)}, ${plural(stage.steps, "step")}${stage.network && stage.network !== "main" ? ` (${stage.network})` : ""}`);
   return [["Size", size(plan.width, plan.height)], ["Time", plan.seconds ? `about ${time(plan.seconds)}` : "not known yet"], ["Memory", bytes(plan.memory)], ["How", plan.how], ["Sizes", stages.join("; ")]].filter(([, text]) => text);
 }

@@ -29,7 +29,7 @@ export function makeProgress() {
     const { stage } = state, parts = [];
     if (state.state === "painting" && state.steps_per_second) parts.push(state.steps_per_second >= 1 ? `${number(state.steps_per_second)} steps a second` : `${number(1 / state.steps_per_second)} seconds a step`);
     if (state.state === "painting" && state.seconds_left !== null && state.seconds_left !== undefined) parts.push(`${time(state.seconds_left)} left`);
-    if (stage?.network && stage.network !== "vgg19") parts.push(`${stage.network} network`);
+    if (stage?.network && stage.network !== "main") parts.push(`${stage.network} network`);
     return parts.join(" · ");
   }
 
