@@ -679,6 +679,27 @@ def test_a_history_is_bounded():
     assert [each.step for each in least if each.large] == [0, 99]
 
 
+def test_paintings_that_nobody_works_on_take_little_memory(house, monkeypatch):
+    monkeypatch.setattr(gallery, "AT_HAND", 1)
+    old, new = (house.paint(house.ask(seed=seed)) for seed in "12")
+    for name in (old, new):
+        house.until(name, state_is("finished"))
+    with house.rooms.changed:
+        assert house.rooms.changed.wait_for(lambda: house.rooms.now is None, timeout=60)
+    before, after = (house.rooms.paintings[name].view for name in (old, new))
+    assert after.moments[0].snapshot
+    assert not any(moment.snapshot or moment.large for moment in before.moments)
+    assert record_in(house.result(old)).order["seed"] == "1"
+    jpg = house.client.get(f"/api/paintings/{old}/result.jpg").content
+    assert Image.open(io.BytesIO(jpg)).size == (48, 36)
+    step = house.state(old)["history"][1]
+    house.post(f"/api/paintings/{old}/back", {"step": step})  # from the beginning, for want of a snapshot
+    house.post(f"/api/paintings/{old}/go-on")
+    was = pixels(house.result(new))
+    house.until(old, state_is("finished"))
+    assert pixels(house.result(old)).shape == was.shape
+
+
 def test_pictures_that_nobody_needs_go(house):
     ask = house.ask()
     name = house.paint(ask)

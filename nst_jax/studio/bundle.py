@@ -7,7 +7,7 @@ import zipfile
 
 from nst_jax.orders import record as records
 from nst_jax.orders.workshop import Result
-from nst_jax.pictures import film, images
+from nst_jax.pictures import film, images, metadata
 from nst_jax.studio.paintings import Painting
 
 READ_ME = """\
@@ -43,7 +43,7 @@ def picture(painting: Painting, suffix: str) -> bytes:
     with tempfile.TemporaryDirectory(dir=painting.folder) as folder:
         path = pathlib.Path(folder) / f"result{suffix}"
         if painting.view.result() is None and stored.is_file():  # of a process that has ended
-            images.save(path, images.load(stored))
+            images.save(path, images.load(stored), extras=images.Extras(text=metadata.read(stored)))
         else:
             result_of(painting).save(path)
         return path.read_bytes()

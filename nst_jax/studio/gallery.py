@@ -24,6 +24,7 @@ from nst_jax.studio.uploads import Uploads
 
 PACE = "pace.json"
 GRIDS = 20  # that are kept
+AT_HAND = 4  # paintings whose whole history is in memory: those that were last worked on
 
 
 class Gallery:
@@ -37,6 +38,7 @@ class Gallery:
         self.pace: dict[str, float] = self._read_pace()
         self.queue: collections.deque[Any] = collections.deque()
         self.now: Any = None
+        self.at_hand: list[Painting] = []
         self.next: Order | None = None  # what a visitor looks at, and may soon ask for
         self.changed, self.closing = threading.Condition(), False
         self.worker = threading.Thread(target=self._work, name="painter")
@@ -150,6 +152,7 @@ class Gallery:
                 continue
             self._tell_places()
             self._sit(now)
+            self._let_rest(now)
             programs.release_memory()
             with self.changed:
                 self.now = None
@@ -166,6 +169,14 @@ class Gallery:
         except (Exception, KeyboardInterrupt) as error:
             self.said(f"{work.id}: {each.reason(error)}")
             work.set_state(each.FAILED, each.reason(error))
+
+    def _let_rest(self, work) -> None:
+        """Bound what is in memory, however many paintings there are."""
+        if isinstance(work, Painting):
+            self.at_hand = [*(other for other in self.at_hand if other is not work), work]
+            for old in self.at_hand[:-AT_HAND]:
+                old.view.rest()
+            self.at_hand = self.at_hand[-AT_HAND:]
 
     def _wait_in_line(self, work) -> None:
         work.set_state(each.WAITING)

@@ -126,6 +126,12 @@ class View:
                 self.moments = thin([*self.moments[:-1], last])
         self.bell.ring()
 
+    def rest(self) -> None:
+        """Keep little of a run that nobody works on: small pictures, and the newest as it is shown."""
+        with self.lock:
+            self.moments = [moment._replace(large=None, snapshot=None, watchers=()) for moment in self.moments]
+            self._item = self._frame = None
+
     # as a page asks
 
     def cut(self, step: int) -> None:
