@@ -357,7 +357,7 @@ def test_another_number_of_devices_is_said_and_goes_on(here, do, monkeypatch):
     words = ["stylize", *ADAM, "--mesh", "space=2", "-o", "a.png", *KEEP]
     with monkeypatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
-        assert soak.run(here, words, struck=("between sizes", 1)) == -signal.SIGKILL
+        assert soak.run(here, words, struck=("writing a checkpoint", 2)) == -signal.SIGKILL
     assert checkpoints.find("kept", said=print).snapshot
     code, said = do("resume", "kept")
     assert code == 0, said
