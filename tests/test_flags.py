@@ -31,7 +31,7 @@ def test_each_field_is_a_flag_and_is_explained_by_the_table(command):
     known = options(command)
     fields = {field.name for field in words.FIELDS if field.heading}
     own = {"chunk", "share", "contents", "each-style", "layer"}
-    faces = {"help", "output", *flags.FACE, "coordinator", "processes", "process", "heartbeat"}
+    faces = {"help", "output", "live", *flags.FACE, "coordinator", "processes", "process", "heartbeat"}
     named = {flag[2:] for flag in known if flag.startswith("--")}
     assert fields - named == LEFT.get(command, set())
     assert named - fields <= faces | own

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import drawn as drawn_picture
+from conftest import network
 
 from nst_jax.network import convolutions, strips, vgg19
 from nst_jax.objective import distances
@@ -22,11 +24,12 @@ def test_packing_is_undone_by_unpacking():
     np.testing.assert_array_equal(strips.unpack(packed), x)
 
 
-@pytest.mark.parametrize("h", [32, 96])
-def test_packed_strips_are_convolved_as_the_whole_and_so_are_gradients(h):
-    x, kernel = drawn(0, 1, h, 6, 3), drawn(1, 3, 3, 3, 5)
-    ours, back = jax.vjp(lambda x, kernel: strips.unpack(strips.convolve(strips.pack(x), kernel)), x, kernel)
-    known, slopes = jax.vjp(convolutions.convolve, x, kernel)
+@pytest.mark.parametrize("padding", strips.FIRSTS)
+@pytest.mark.parametrize(("h", "count"), [(32, 8), (96, 8), (96, 24)])
+def test_packed_strips_are_convolved_as_the_whole_and_so_are_gradients(padding, h, count):
+    x, kernel, first = drawn(0, 1, h, 6, 3), drawn(1, 3, 3, 3, 5), strips.FIRSTS[padding]
+    ours, back = jax.vjp(lambda x, kernel: strips.unpack(first(strips.pack(x, count=count), kernel)), x, kernel)
+    known, slopes = jax.vjp(vgg19.PADDINGS[padding](convolutions.convolve), x, kernel)
     for one, other in zip((ours, *back(known)), (known, *slopes(known)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
 
@@ -42,7 +45,7 @@ def test_a_block_by_strips_is_the_block(wanted):
     params, x = vgg19.init(jax.random.key(0), widths=(6,), convs=(2,)), drawn(0, 1, 32, 8, 3)
     module = vgg19.Block(1, (6, 6), vgg19.POOLS["max"], (vgg19.conv, vgg19.conv), frozenset(wanted))
     convs = [params["conv1_1"], params["conv1_2"]]
-    ours = strips.block(convs, vgg19.POOLS["max"], 1, module.wanted, x)
+    ours = strips.block(convs, (strips.convolve, vgg19.POOLS["max"]), 1, module.wanted, strips.pack(x))
     known = module.apply({"params": {"conv1_1": convs[0], "conv1_2": convs[1]}}, x)
     assert ours.keys() == known.keys() == set(wanted)
     for name in wanted:
@@ -61,3 +64,25 @@ def test_products_of_features_by_strips_are_those_of_rows(shape, dtype):
     np.testing.assert_allclose(
         ours.astype("f4"), known.astype("f4"), rtol=1e-2 if dtype == "bfloat16" else 1e-5, atol=1e-5
     )
+
+
+def energy(params, image, padding, pool, spread):
+    maps = vgg19.features(params, image, ["relu1_1", "relu3_1"], padding=padding, pool=pool, spread=spread)
+    moments = [distances.moments(f) for f in maps.values()]
+    return sum(jnp.square(m.outer).mean() for m in moments) / 1e12
+
+
+@pytest.mark.parametrize("h", [64, 80, 90])
+@pytest.mark.parametrize(
+    ("padding", "pool", "spread"), [("zeros", "max", 1), ("replicate", "average", 1), ("zeros", "max", 2)]
+)
+def test_a_tpus_program_gives_a_cpus_numbers(monkeypatch, h, padding, pool, spread):
+    params, image = network((6, 7, 8), (2, 2, 1)), jnp.asarray(drawn_picture(0, h, 36))
+    value = jax.value_and_grad(energy, 1)
+    known, slope = jax.jit(value, static_argnums=(2, 3, 4))(params, image, padding, pool, spread)
+    monkeypatch.setattr(
+        jax.lax, "platform_dependent", lambda *args, default, tpu=None, cpu=None: (tpu or default)(*args)
+    )
+    ours, back = jax.jit(lambda *args: value(*args, padding, pool, spread))(params, image)
+    assert float(ours) == pytest.approx(float(known), rel=1e-5)
+    assert float(jnp.linalg.norm(back - slope) / jnp.linalg.norm(slope)) < 1e-5

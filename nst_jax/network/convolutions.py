@@ -13,6 +13,7 @@ A TPU works on eight maps of a batch at once. Of a single one XLA makes eight st
 what follows, over and over; strips of its rows that are a batch from the beginning stay one.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ ROWS = 64 * 128  # below, conv1_2's would be sooner by a fifth, but hold up to a
 ROWS_OF_FEW = 16 * 64  # the same from or to FEW channels, where the plain one is slow
 FEW = 32  # channels at most
 SPREAD = 2  # planes, of which each channel of the result takes nine, for each channel of the map at most
-STRIPS = 8  # of a map on a TPU
+STRIPS = 8  # of a map on a TPU, for each device that has some of its rows
 LEAST_ROWS = 8  # of a map convolved by rows; not more, or windows would be computed otherwise than the whole
 
 
@@ -35,11 +36,17 @@ def convolve(x, kernel):
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def plain(x, kernel):
+def plain(x, kernel, *, strips=STRIPS):
     """`convolve`, computed the fastest of those ways that need no preparation."""
     c, d = kernel.shape[2:]
     planes = c <= FEW and 9 * d <= SPREAD * c and x.dtype == kernel.dtype == jnp.float32
-    return lax.platform_dependent(x, kernel, cpu=by_planes if planes else convolve, tpu=by_strips, default=convolve)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=by_planes if planes else convolve,
+        tpu=functools.partial(by_strips, count=strips),
+        default=convolve,
+    )
 
 
 def turned(kernel):
@@ -189,12 +196,12 @@ def by_planes(x, kernel):
 # By strips
 
 
-def by_strips(x, kernel):
+def by_strips(x, kernel, *, count=STRIPS):
     """`convolve`, strips of rows being a batch, each with the rows beside it: [1, h, w, c] -> [1, h, w, d]."""
     n, h, w, _ = x.shape
-    if n > 1 or h % STRIPS:
+    if n > 1 or h % count:
         return convolve(x, kernel)
-    strips = in_strips(x)
+    strips = in_strips(x, count)
     none = jnp.zeros_like(strips[:1, :1])
     above, below = jnp.concatenate([none, strips[:-1, -1:]]), jnp.concatenate([strips[1:, :1], none])
     padded = jnp.concatenate([above, strips, below], 1)
@@ -203,6 +210,6 @@ def by_strips(x, kernel):
     return found.reshape(n, h, w, -1)
 
 
-def in_strips(x):
-    """A map as strips of its rows: [1, h, w, c] -> [8, h / 8, w, c]."""
-    return x.reshape(STRIPS, x.shape[1] // STRIPS, *x.shape[2:])
+def in_strips(x, count: int):
+    """A map as strips of its rows: [1, h, w, c] -> [count, h / count, w, c]."""
+    return x.reshape(count, x.shape[1] // count, *x.shape[2:])

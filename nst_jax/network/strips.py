@@ -17,23 +17,23 @@ from nst_jax.network import convolutions
 from nst_jax.network.convolutions import STRIPS
 
 
-def fits(shape, channels: int) -> bool:
+def fits(shape, channels: int, *, count=STRIPS) -> bool:
     """Whether a map [1, h, w, …] of so many channels is convolved and pooled by pairs of strips."""
-    return shape[0] == 1 and shape[1] % (4 * STRIPS) == 0 and channels <= 64
+    return shape[0] == 1 and shape[1] % (4 * count) == 0 and channels <= 64
 
 
-def pack(x):
-    """[1, h, w, c] -> [8, h / 16, w, 2 c]: even strips' channels, then odd ones'."""
+def pack(x, *, count=STRIPS):
+    """[1, h, w, c] -> [8, h / 16, w, 2 c], or of so many pairs: even strips' channels, then odd ones'."""
     _, h, w, c = x.shape
-    strips = x.reshape(STRIPS, 2, h // (2 * STRIPS), w, c)
-    return jnp.moveaxis(strips, 1, 3).reshape(STRIPS, h // (2 * STRIPS), w, 2 * c)
+    strips = x.reshape(count, 2, h // (2 * count), w, c)
+    return jnp.moveaxis(strips, 1, 3).reshape(count, h // (2 * count), w, 2 * c)
 
 
 def unpack(x):
     """[8, h / 16, w, 2 c] -> [1, h, w, c]"""
-    _, h, w, c = x.shape
-    strips = jnp.moveaxis(x.reshape(STRIPS, h, w, 2, c // 2), 3, 1)
-    return strips.reshape(1, 2 * STRIPS * h, w, c // 2)
+    count, h, w, c = x.shape
+    strips = jnp.moveaxis(x.reshape(count, h, w, 2, c // 2), 3, 1)
+    return strips.reshape(1, 2 * count * h, w, c // 2)
 
 
 @jax.custom_vjp
@@ -43,13 +43,29 @@ def convolve(x, kernel):
 
 
 def _convolve(x, kernel):
+    none = jnp.zeros_like(x[:1, :1, :, : x.shape[-1] // 2])
+    return _convolve_rows(_with_neighbours(x, none, none), kernel, 1)
+
+
+def convolve_edge(x, kernel):
+    """The same of the edge-replicated image."""
     c = x.shape[-1] // 2
-    first, last, none = x[:, :1], x[:, -1:], jnp.zeros_like(x[:1, :1, :, :c])
-    above = jnp.concatenate([jnp.concatenate([none, last[:-1, ..., c:]]), last[..., :c]], -1)
-    below = jnp.concatenate([first[..., c:], jnp.concatenate([first[1:, ..., :c], none])], -1)
-    padded = jnp.concatenate([above, x, below], 1)
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(padded, _twice(kernel), (1, 1), ((0, 0), (1, 1)), dimension_numbers=numbers)
+    padded = _with_neighbours(x, x[:1, :1, :, :c], x[-1:, -1:, :, c:])
+    return _convolve_rows(jnp.pad(padded, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge"), kernel, 0)
+
+
+def _with_neighbours(x, before, after):
+    """Each strip with the row above it and the one below, of which these are the first and the last: [1, 1, w, c]."""
+    c, first, last = x.shape[-1] // 2, x[:, :1], x[:, -1:]
+    above = jnp.concatenate([jnp.concatenate([before, last[:-1, ..., c:]]), last[..., :c]], -1)
+    below = jnp.concatenate([first[..., c:], jnp.concatenate([first[1:, ..., :c], after])], -1)
+    return jnp.concatenate([above, x, below], 1)
+
+
+def _convolve_rows(x, kernel, beside: int):
+    """A kernel for each of two strips, with zeros for so many columns beside them."""
+    numbers, padding = ("NHWC", "HWIO", "NHWC"), ((0, 0), (beside, beside))
+    return lax.conv_general_dilated(x, _twice(kernel), (1, 1), padding, dimension_numbers=numbers)
 
 
 def _twice(kernel):
@@ -67,12 +83,16 @@ def _backward(saved, g):
 convolve.defvjp(lambda x, kernel: (_convolve(x, kernel), (x, kernel)), _backward)
 
 
-def block(convs, pool, number: int, wanted, x) -> dict[str, Any]:
-    """Convolutions and the pooling after them, as far as the maps wanted: [1, h, w, c] -> {name: map}."""
-    out, x = {}, pack(x)
+FIRSTS = {"zeros": convolve, "replicate": convolve_edge}
+"""How the first convolution sees the image's border."""
+
+
+def block(convs, ways, number: int, wanted, x) -> dict[str, Any]:
+    """Convolutions, the first in its own way, and the pooling, as far as the maps wanted: packed -> {name: map}."""
+    out, (first, pool) = {}, ways
     for i, layer in enumerate(convs, 1):
         kernel, bias = (layer[k].astype(x.dtype) for k in ("kernel", "bias"))
-        x = out[f"conv{number}_{i}"] = convolve(x, kernel) + jnp.tile(bias, 2)[None, None, None]
+        x = out[f"conv{number}_{i}"] = (first if i == 1 else convolve)(x, kernel) + jnp.tile(bias, 2)[None, None, None]
         x = out[f"relu{number}_{i}"] = jax.nn.relu(x)
         if wanted <= out.keys():
             break

@@ -8,7 +8,7 @@ names and weight files, which have modules of their own, can be had from here to
 import functools
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 
 from nst_jax.ground.choices import choose
 from nst_jax.network import convolutions, strips
+from nst_jax.network.convolutions import STRIPS
 from nst_jax.network.files import activations as activations
 from nst_jax.network.files import bundled_path as bundled_path
 from nst_jax.network.files import cache_path as cache_path
@@ -47,25 +48,25 @@ from nst_jax.network.layers import stride as stride
 from nst_jax.network.layers import taps as taps
 
 
-@jax.custom_vjp
-def conv(x, kernel, made=None):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def conv(x, kernel, made=None, strips=STRIPS):
     """3 × 3 convolution, its gradient by x one too: in a loop on CPU, three times as fast as autodiff's.
 
-    `made` is what `ready` has made of the kernel, None for nothing.
+    `made` is what `ready` has made of the kernel, None for nothing; `strips`, how many a TPU makes of the map.
     """
     way = _way_of(x, kernel, made)
-    return convolutions.plain(x, kernel) if way is None else way.forward(x, made)
+    return convolutions.plain(x, kernel, strips=strips) if way is None else way.forward(x, made)
 
 
-def _conv_backward(saved, g):
+def _conv_backward(strips, saved, g):
     x, kernel, made = saved
     way = _way_of(g, kernel, made)
-    dx = convolutions.plain(g, _turned_once(kernel)) if way is None else way.backward(g, made)
+    dx = convolutions.plain(g, _turned_once(kernel), strips=strips) if way is None else way.backward(g, made)
     (dkernel,) = jax.vjp(lambda k: convolutions.convolve(x, k), kernel)[1](g)  # dropped, unless a network is trained
     return dx, dkernel, jax.tree.map(jnp.zeros_like, made)
 
 
-conv.defvjp(lambda x, kernel, made=None: (conv(x, kernel, made), (x, kernel, made)), _conv_backward)
+conv.defvjp(lambda x, kernel, made, strips: (conv(x, kernel, made, strips), (x, kernel, made)), _conv_backward)
 
 
 def _way_of(x, kernel, made) -> convolutions.Way | None:
@@ -92,25 +93,29 @@ def _pool_pairs(x, combine):
     return combine(x[:, :, :, 0], x[:, :, :, 1])
 
 
-def _pool_windows(x, start, combine):
+def _pool_windows(x, count, start, combine):
     """The same by windows, over strips of rows where convolutions are."""
     n, h, w, c = x.shape
-    strips = convolutions.in_strips(x) if n == 1 and h % (2 * convolutions.STRIPS) == 0 else x
-    return lax.reduce_window(strips, start, combine, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").reshape(n, h // 2, w // 2, c)
+    parts = convolutions.in_strips(x, count) if n == 1 and h % (2 * count) == 0 else x
+    return lax.reduce_window(parts, start, combine, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").reshape(n, h // 2, w // 2, c)
 
 
-def _by_platform(tpu, default):
-    """A function of a map with one way for TPUs and one for all else, its gradient too."""
+def _by_platform(tpu, default) -> Any:
+    """A function of a map with one way for TPUs, by strips, and one for all else, its gradient too."""
 
-    @jax.custom_vjp
-    def run(x):
-        return lax.platform_dependent(x, tpu=tpu, default=default)
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+    def run(x, strips=STRIPS):
+        return lax.platform_dependent(x, tpu=lambda x: tpu(x, strips), default=default)
 
-    def backward(x, g):
-        ways = {name: lambda x, g, way=way: jax.vjp(way, x)[1](g) for name, way in (("tpu", tpu), ("default", default))}
-        return lax.platform_dependent(x, g, **ways)
+    def backward(strips, x, g):
+        return lax.platform_dependent(
+            x,
+            g,
+            tpu=lambda x, g: jax.vjp(lambda x: tpu(x, strips), x)[1](g),
+            default=lambda x, g: jax.vjp(default, x)[1](g),
+        )
 
-    run.defvjp(lambda x: (run(x), x), backward)
+    run.defvjp(lambda x, strips: (run(x, strips), x), backward)
     return run
 
 
@@ -119,7 +124,7 @@ _pool_maximum = _by_platform(
     functools.partial(_pool_pairs, combine=jnp.maximum),
 )
 _pool_average = _by_platform(
-    lambda x: _pool_windows(x, 0.0, lax.add) / 4,
+    lambda x, count: _pool_windows(x, count, 0.0, lax.add) / 4,
     functools.partial(_pool_pairs, combine=lambda a, b: (a + b) / 2),
 )
 
@@ -132,8 +137,8 @@ POOLS = {
     "max": _pool_maximum,
     "average": _pool_average,
     # These two at the magnitude of "max", so that the balance of layers stays: constants of style-transfer-pytorch
-    "scaled-average": lambda x: 2.0 * _pool_average(x),
-    "l2": lambda x: 0.78 * _pool_root(x),
+    "scaled-average": lambda x, strips=STRIPS: 2.0 * _pool_average(x, strips),
+    "l2": lambda x, strips=STRIPS: 0.78 * _pool_root(x),
 }
 
 
@@ -233,14 +238,15 @@ def features(
     padding: str = "zeros",
     dtype: DTypeLike | None = None,
     recompute: int = 0,
+    spread: int = 1,
 ) -> dict[str, Array]:
     """Maps of the layers asked for, nothing deeper computed: [h, w, 3] -> {layer: [h', w', c]}.
 
     `dtype` is what the convolutions compute in (bfloat16, say), None the image's own. The first `recompute` blocks are
     computed again on the way back: VGG19's first holds a quarter of what a gradient needs, for a twentieth of the work.
+    `spread` is over how many devices a map's rows lie, each of which takes its own in strips where it is a TPU.
     """
     image = _check_image(image)
-    convolve = choose("padding", padding, PADDINGS)(conv), conv
     names = {layer: nearest(params, layer) for layer in parts_of(layers, convs=shape_of(params)[1])}
     deepest = max(map(stride, names.values()), default=1)
     if min(image.shape[:2]) < deepest:
@@ -252,7 +258,7 @@ def features(
     if padding == "zeros":
         x = _zero_below(x, params["input"].get("height"))
     wanted = {own for name in names.values() for own in _own_maps(params, name)}
-    maps = _compute_maps(params, x, wanted, choose("pool", pool, POOLS), convolve, recompute)
+    maps = _compute_maps(params, x, wanted, _ways(pool, padding, STRIPS * spread), recompute)
     found = {layer: _map_of(params, name, maps) for layer, name in names.items()}
     if COLUMNS in layers:
         shape = image.shape[0] // 4, image.shape[1] // 4
@@ -308,7 +314,23 @@ def _map_of(params, name, maps):
     return sum(flat[1:], flat[0]).reshape(h, w, -1)
 
 
-def _compute_maps(params, x: Any, wanted, pool, convolve, recompute) -> dict[str, Array]:
+class _Ways(NamedTuple):
+    """How maps are convolved and pooled: the first one, on TPUs in pairs of strips too, and all others."""
+
+    first: Any
+    packed: Any
+    others: Any
+    pool: Any
+    strips: int
+
+
+def _ways(pool, padding, count) -> _Ways:
+    pooled, others = choose("pool", pool, POOLS), functools.partial(conv, strips=count)
+    first = choose("padding", padding, PADDINGS)(others)
+    return _Ways(first, strips.FIRSTS[padding], others, functools.partial(pooled, strips=count), count)
+
+
+def _compute_maps(params, x: Any, wanted, ways: _Ways, recompute) -> dict[str, Array]:
     """The maps wanted, block by block: [1, h, w, 3] -> {name: [1, h', w', c]}."""
     maps: dict[str, Any] = {}
     height = params["input"].get("height")
@@ -321,21 +343,24 @@ def _compute_maps(params, x: Any, wanted, pool, convolve, recompute) -> dict[str
         convs = {name: params[name] for name in (f"conv{block}_{i}" for i in range(1, n + 1))}
         made = {name: kernels for name, kernels in params.get("made", {}).items() if name in convs}
         widths = tuple(layer["kernel"].shape[-1] for layer in convs.values())
-        module = Block(block, widths, pool, convolve, frozenset(here | further), height and height >> (block - 1))
+        convolve = (ways.first if block == 1 else ways.others), ways.others
+        module = Block(block, widths, ways.pool, convolve, frozenset(here | further), height and height >> (block - 1))
         apply = module.apply
-        if not module.height and strips.fits(x.shape, max(widths)):
-            apply = functools.partial(_apply_by_platform, module)
+        if block == 1 and not height and strips.fits(x.shape, max(widths), count=ways.strips):
+            apply = functools.partial(_apply_by_platform, module, ways)
         run: Any = _recompute(apply) if block <= recompute else apply
         maps |= run({"params": convs, "made": made}, x)
-        x, convolve = maps.get(known[-1]), (convolve[1], convolve[1])
+        x = maps.get(known[-1])
     return maps
 
 
-def _apply_by_platform(module, params, x):
-    """A block's maps, on a TPU by strips."""
+def _apply_by_platform(module, ways, params, x):
+    """The first block's maps, on a TPU by pairs of strips."""
 
     def by_strips(params, x):
-        return strips.block([*params["params"].values()], module.pool, module.number, module.wanted, x)
+        packed = strips.pack(x, count=ways.strips)
+        convs = [*params["params"].values()]
+        return strips.block(convs, (ways.packed, ways.pool), module.number, module.wanted, packed)
 
     return lax.platform_dependent(params, x, tpu=by_strips, default=module.apply)
 
@@ -361,8 +386,9 @@ def _recompute(block):
 
 
 @functools.cache
-def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, recompute=0):
+def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, recompute=0, spread=1):
     """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
     choose("pool", pool, POOLS)
     choose("padding", padding, PADDINGS)
-    return functools.partial(features, pool=pool, padding=padding, dtype=dtype, recompute=recompute)
+    options = {"pool": pool, "padding": padding, "dtype": dtype, "recompute": recompute, "spread": spread}
+    return functools.partial(features, **options)

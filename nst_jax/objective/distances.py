@@ -78,8 +78,8 @@ def _slope_of_rows(f, g):
     return _product(_rows(f), g).reshape(f.shape).astype(f.dtype)
 
 
-# On a TPU positions lie as the network's first block has them, two beside each other, whose products with each other
-# are left out; bfloat16's products are exact as they are
+# On a TPU positions lie as the network's first block has them, in pairs, whose products with each other are left out;
+# bfloat16's products are exact as they are
 
 
 def _outer_by_strips(f):

@@ -77,6 +77,7 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
             padding=recipe.padding,
             dtype=machine.dtype,
             recompute=plan.again,
+            spread=1 if machine.mesh is None else machine.mesh.shape["space"],
         ),
         content=choices.choose("content distance", recipe.content_distance, losses.CONTENTS),
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
