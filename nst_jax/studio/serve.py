@@ -58,6 +58,7 @@ def server(app, *, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_level="error",
+        log_config=None,  # the logging of the process stays as it is
         ws="websockets-sansio",
         ws_max_size=LONGEST,
         server_header=False,
