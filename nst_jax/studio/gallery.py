@@ -163,9 +163,9 @@ class Gallery:
         try:
             work.sit()
             state = getattr(work, "wish", "") or each.FINISHED
-            work.set_state(state)
             if isinstance(work, Painting) and state == each.FINISHED:
                 self._note_pace(work, time.perf_counter() - begun)
+            work.set_state(state)
         except (Exception, KeyboardInterrupt) as error:
             self.said(f"{work.id}: {each.reason(error)}")
             work.set_state(each.FAILED, each.reason(error))
