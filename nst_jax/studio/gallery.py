@@ -238,7 +238,8 @@ class Gallery:
         work = sum(stage.steps * stage.shape[0] * stage.shape[1] for stage in run.stages)
         for stage in run.stages:
             self.pace[asks.pace_key(painting.order(), stage)] = seconds / work
-        storage.write_text(self.folder / PACE, json.dumps(self.pace), what="pace")
+        with contextlib.suppress(OSError):  # a plan without seconds is no reason to fail
+            storage.write_text(self.folder / PACE, json.dumps(self.pace), what="pace")
 
 
 def _compile_first(order) -> None:
