@@ -76,13 +76,13 @@ def _way_of(x, kernel, made) -> convolutions.Way | None:
 
 
 def _turned_once(kernel):
-    """The kernel of the gradient: elsewhere than on a CPU a convolution reads a kernel in any order.
+    """The kernel of the gradient, within limits that it never meets: in a loop XLA turns again what it only moves.
 
-    There it is within limits that it never meets: in a loop XLA turns again what it only moves.
+    A TPU's convolution reads a kernel in any order.
     """
     most = jnp.finfo(kernel.dtype).max
     within = lambda kernel: lax.clamp(-most, convolutions.turned(kernel), most)  # noqa: E731
-    return lax.platform_dependent(kernel, cpu=within, default=convolutions.turned)
+    return lax.platform_dependent(kernel, tpu=convolutions.turned, default=within)
 
 
 def _pool_pairs(x, combine):

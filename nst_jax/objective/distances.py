@@ -4,8 +4,9 @@ A map is [h', w', c], an image [h, w, 3]; r counts regions. A content distance i
 `(Moments, Moments) -> [r]` of moments divided by their count, a Variation two functions around a sum of its own.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,63 +52,64 @@ def _product(a, b):
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)  # GPUs and TPUs would round the factors
 
 
-@jax.custom_vjp
-def _outer(f):
-    """Σxxᵀ; its gradient is one product, where autodiff takes one for each factor: [h, w, c] -> [c, c]."""
-    return lax.platform_dependent(f, tpu=_outer_by_strips, default=_outer_of_rows)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _outer(rows, shape) -> Any:
+    """Σxxᵀ of a map of this shape; its gradient is one product, where autodiff takes two: [n, c] -> [c, c]."""
+    by_strips = functools.partial(_outer_by_strips, shape=shape)
+    return lax.platform_dependent(rows, tpu=by_strips, default=_outer_of_rows)
 
 
-def _outer_backward(f, g):
-    ways = {"tpu": _slope_by_strips, "default": _slope_of_rows}
-    return (lax.platform_dependent(f, g + g.T, **ways),)
+def _outer_backward(shape, rows, g):
+    by_strips = functools.partial(_slope_by_strips, shape=shape)
+    return (lax.platform_dependent(rows, g + g.T, tpu=by_strips, default=_slope_of_rows),)
 
 
-_outer.defvjp(lambda f: (_outer(f), f), _outer_backward)
+_outer.defvjp(lambda rows, shape: (_outer(rows, shape), rows), _outer_backward)
 
 
-def _rows(f):
-    return at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
-
-
-def _outer_of_rows(f):
-    flat = _rows(f)
+def _outer_of_rows(rows):
+    flat = at_least_float32(rows)
     return _product(flat.T, flat)
 
 
-def _slope_of_rows(f, g):
-    return _product(_rows(f), g).reshape(f.shape).astype(f.dtype)
+def _slope_of_rows(rows, g):
+    return _product(at_least_float32(rows), g).astype(rows.dtype)
 
 
 # On a TPU positions lie as the network's first block has them, in pairs, whose products with each other are left out;
 # bfloat16's products are exact as they are
 
 
-def _outer_by_strips(f):
-    c, x = f.shape[-1], _beside(f)
+def _outer_by_strips(rows, shape):
+    c, x = shape[-1], _beside(rows, shape)
     exact = None if x.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
-    everywhere, wide = tuple(range(x.ndim - 1)), at_least_float32(x[:0]).dtype
+    everywhere, wide = tuple(range(x.ndim - 1)), jnp.promote_types(x.dtype, jnp.float32)
     both = (everywhere, everywhere), ((), ())
     found = lax.dot_general(x, x, both, precision=exact, preferred_element_type=wide)
     return sum((found[i : i + c, i : i + c] for i in range(c, x.shape[-1], c)), found[:c, :c])
 
 
-def _slope_by_strips(f, g):
-    x = _beside(f)
+def _slope_by_strips(rows, g, shape):
+    x = _beside(rows, shape)
     exact = lax.Precision.HIGH if x.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
-    g = jnp.kron(jnp.eye(x.shape[-1] // f.shape[-1], dtype=g.dtype), g)
-    found = jnp.matmul(at_least_float32(x), g, precision=exact).astype(f.dtype)
-    return found if x.ndim == 3 else strips.unpack(found)[0]
+    g = jnp.kron(jnp.eye(x.shape[-1] // shape[-1], dtype=g.dtype), g)
+    found = jnp.matmul(at_least_float32(x), g, precision=exact).astype(x.dtype)
+    return (found if x.ndim == 3 else strips.unpack(found)).reshape(rows.shape)
 
 
-def _beside(f):
-    return strips.pack(f[None]) if strips.fits((1, *f.shape), f.shape[-1]) else f
+def _beside(rows, shape):
+    """The map again, in pairs of strips where these fit: [n, c] -> [h, w, c] or [8, h / 16, w, 2 c]."""
+    f = rows.reshape(shape)
+    return strips.pack(f[None]) if strips.fits((1, *shape), shape[-1]) else f
 
 
 def moments(f, guide=None) -> Moments:
     """Sums of one, x and xxᵀ over positions, weighted by each region's guide: [h, w, c], [r, h, w] -> Moments."""
-    flat = _rows(f)
+    rows = f.reshape(-1, f.shape[-1])  # [n, c]
+    flat = at_least_float32(rows)
     if guide is None:
-        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], _outer(f)[None])
+        outer: Array = _outer(rows, f.shape)
+        return Moments(jnp.full((1,), flat.shape[0], flat.dtype), flat.sum(0)[None], outer[None])
     g = guide.reshape(len(guide), -1).astype(flat.dtype)  # [r, n]
     weighted = [row[:, None] * flat for row in g]  # a product each: on CPU a batched one is eighty times slower
     outer = jnp.stack([_product(x.T, flat) for x in weighted])
