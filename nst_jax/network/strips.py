@@ -47,13 +47,8 @@ def _convolve(x, kernel):
     return _convolve_rows(_with_neighbours(x, none, none), kernel, 1)
 
 
-@jax.custom_vjp
 def convolve_edge(x, kernel):
     """The same of the edge-replicated image."""
-    return _convolve_edge(x, kernel)
-
-
-def _convolve_edge(x, kernel):
     c = x.shape[-1] // 2
     padded = _with_neighbours(x, x[:1, :1, :, :c], x[-1:, -1:, :, c:])
     return _convolve_rows(jnp.pad(padded, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge"), kernel, 0)
@@ -87,34 +82,6 @@ def _backward(saved, g):
 
 convolve.defvjp(lambda x, kernel: (_convolve(x, kernel), (x, kernel)), _backward)
 
-
-def _edge_backward(saved, g):
-    """As with zeros around; what would go to a border beyond the image goes to the row or column that it repeats."""
-    x, kernel = saved
-    (dkernel,) = jax.linear_transpose(lambda k: _convolve_edge(x, k), kernel)(g)  # dropped as above
-    d, turned = g.shape[-1] // 2, convolutions.turned(kernel)
-    dx = unpack(_convolve(g, turned))
-    above = _fold(_alone(g[:1, :1, :, :d], turned[2:], ((0, 0), (2, 2))))
-    below = _fold(_alone(g[-1:, -1:, :, d:], turned[:1], ((0, 0), (2, 2))))
-    left = _alone(unpack(g[:, :, :1]), turned[:, 2:], ((1, 1), (0, 0)))
-    right = _alone(unpack(g[:, :, -1:]), turned[:, :1], ((1, 1), (0, 0)))
-    h, w = dx.shape[1:3]
-    rows = jnp.pad(above, ((0, 0), (0, h - 1), (0, 0), (0, 0))) + jnp.pad(below, ((0, 0), (h - 1, 0), (0, 0), (0, 0)))
-    sides = jnp.pad(left, ((0, 0), (0, 0), (0, w - 1), (0, 0))) + jnp.pad(right, ((0, 0), (0, 0), (w - 1, 0), (0, 0)))
-    return pack(dx + rows + sides, count=len(g)), dkernel
-
-
-def _alone(x, kernel, padding):
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def _fold(row):
-    """A row whose ends are added to what they repeat: [1, 1, w + 2, c] -> [1, 1, w, c]."""
-    beside = ((0, 0), (0, 0), (0, row.shape[2] - 3), (0, 0))
-    return row[:, :, 1:-1] + jnp.pad(row[:, :, :1], beside) + jnp.pad(row[:, :, -1:], [b[::-1] for b in beside])
-
-
-convolve_edge.defvjp(lambda x, kernel: (_convolve_edge(x, kernel), (x, kernel)), _edge_backward)
 
 FIRSTS = {"zeros": convolve, "replicate": convolve_edge}
 """How the first convolution sees the image's border."""
