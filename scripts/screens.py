@@ -3,6 +3,7 @@
 python scripts/screens.py        # docs/studio.jpg; needs playwright and Chromium
 """
 
+import math
 import pathlib
 import shutil
 import subprocess
@@ -64,8 +65,6 @@ def _shots(browser, address, folder) -> list[Image.Image]:
 
 def _log(factor: float) -> float:
     """Where a factor stands on a slider of 200 places, from 1/20 to 20."""
-    import math
-
     return round(100 + 100 * math.log(factor) / math.log(20))
 
 

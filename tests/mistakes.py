@@ -742,6 +742,12 @@ TOPICS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             "studio --host 0.0.0.0 --folder kept --no-browser",
+            "the studio without the packages that it is made of",
+            "starlette must be installed, got none: pip install 'nst-jax[studio]'",
+            missing="starlette",
+        ),
+        Row(
+            "studio --host 0.0.0.0 --folder kept --no-browser",
             "a studio for everyone on the network, without a password",
             "--host must be this machine's own, 127.0.0.1, without a password, got 0.0.0.0: add --password-file",
         ),

@@ -48,6 +48,7 @@ ALLOWED = {
     "rich": ["cli/"],
     "starlette": ["studio/"],
     "uvicorn": ["studio/"],
+    "websockets": ["studio/"],
     "jax": ["network/", "objective/", "painting/", "orders/"],
     "numpy": ["pictures/", "network/", "objective/", "painting/", "orders/", "studio/"],
 }

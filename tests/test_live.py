@@ -1,11 +1,13 @@
 """A run of the command line on the studio's page: a real server beside a real run, in another process."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import zipfile
 
 import pytest
 from conftest import drawn
@@ -38,7 +40,7 @@ def call(base, path, body=None):
 @pytest.mark.parametrize("keeping", [(), ("--checkpoint", "kept")])
 def test_a_run_is_watched_steered_and_ended_on_the_page(folder, keeping):
     words = ("stylize", "town.png", "night.png", "-o", "out.png", "--recipe", "tf-tutorial", "--size", "48")
-    words += ("--steps", "100000", "--live", "0", "--no-cache", *keeping)
+    words += ("--init", "night.png", "--seed", "3", "--steps", "100000", "--live", "0", "--no-cache", *keeping)
     code = "import sys; from nst_jax import cli; sys.exit(cli.main())"
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     quick = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -57,6 +59,12 @@ def test_a_run_is_watched_steered_and_ended_on_the_page(folder, keeping):
         call(base, f"{one}/turn", turn)
         assert until(base, lambda state: state["turns"])["turn"]["style"] == 7.0
         assert records.parse(text_of(folder, call(base, f"{one}/result.png"))).turns[0][1] == {"style": 7.0}
+        with zipfile.ZipFile(io.BytesIO(call(base, f"{one}/bundle.zip"))) as zipped:
+            script = zipped.read("again.py").decode()
+            names = {"content.png", "style-1.png", "init.png", "result.png", "again.py", "README.txt"}
+            assert set(zipped.namelist()) == names
+        for text in ("recipe='tf-tutorial'", "seed='3'", "init='init.png'", "nst_jax.Turn(style=7.0)"):
+            assert text in script
         call(base, f"{one}/pause", {})
         assert until(base, lambda state: state["state"] == "paused")
         with pytest.raises(urllib.error.HTTPError) as refused:

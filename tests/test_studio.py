@@ -16,6 +16,7 @@ from PIL import Image
 
 from nst_jax.network import vgg19
 from nst_jax.orders import record as records
+from nst_jax.orders import workshop
 from nst_jax.painting import job, runs
 from nst_jax.pictures import metadata, thumbnails
 from nst_jax.recipes import Turn
@@ -229,6 +230,19 @@ def test_going_back_to_a_step_and_on_changes_no_bit(house, monkeypatch):
     np.testing.assert_array_equal(pixels(house.result(name)), pixels(house.result(whole)))
 
 
+def test_a_step_that_was_left_is_not_taken_away(house):
+    name, state = paused(house, house.ask(steps=LONG))
+    house.post(f"/api/paintings/{name}/back", {"step": state["history"][1]})
+    answer = house.client.get(f"/api/paintings/{name}/result.png")
+    assert answer.status_code == 400
+    assert "a painting must have a frame to be taken away" in answer.json()["error"]
+    house.post(f"/api/paintings/{name}/go-on")
+    house.until(name, lambda state: state["step"] > 60)
+    house.post(f"/api/paintings/{name}/pause")
+    state = house.until(name, state_is("paused"))
+    assert record_in(house.result(name)).steps == state["step"]
+
+
 def test_a_turn_made_while_going_back_holds_from_that_step(house, command, tmp_path):
     name, state = paused(house, house.ask(steps=LONG))
     step = state["history"][1]
@@ -319,6 +333,55 @@ def test_what_goes_wrong_is_said_and_the_next_is_painted(house, monkeypatch):
     assert state["message"] == "the painting must fit into memory: choose a smaller size"
     monkeypatch.undo()
     house.until(house.paint(house.ask(seed="4")), state_is("finished"))
+
+
+def test_a_disk_that_is_full_ends_no_worker(house, monkeypatch):
+    name = house.paint(house.ask(steps="9000"))
+    house.until(name, state_is("painting"))
+
+    def full(*args, **options):
+        raise OSError(f"No space left on device, got '{house.folder}/paintings/x/result.png'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workshop.Result, "save", full)
+        patch.setattr(paintings.Painting, "_write", full)
+        house.client.post(f"/api/paintings/{name}/pause")
+        deadline = time.monotonic() + 60
+        while (state := house.state(name))["state"] != "failed":
+            assert time.monotonic() < deadline
+    assert state["message"] == "No space left on device, got 'result.png'"
+    assert str(house.folder) not in "".join(house.said)
+    house.until(house.paint(house.ask()), state_is("finished"))
+
+
+def test_who_asks_twice_is_second(house):
+    name, _ = paused(house, house.ask(steps=LONG))
+    blocker = house.paint(house.ask(steps="9000"))
+    house.until(blocker, state_is("painting"))
+    house.post(f"/api/paintings/{name}/go-on")
+    assert "must be paused to go on" in house.post(f"/api/paintings/{name}/go-on", code=400)["error"]
+    assert len(house.rooms.queue) == 1
+    house.post(f"/api/paintings/{blocker}/finish")
+
+
+def test_what_can_not_be_done_is_one_line(house):
+    name = house.paint(house.ask())
+    house.until(name, state_is("finished"))
+    one = f"/api/paintings/{name}"
+    turn = {"strength": 0.5, "content": 1, "style": 1, "variation": 1, "rate": 1, "mix": None}
+    assert "must go on to be steered" in house.post(f"{one}/turn", turn, code=400)["error"]
+    for path in ("back", "branch"):
+        assert "step must be a whole number" in house.post(f"{one}/{path}", {"step": "x"}, code=400)["error"]
+        assert "step must be one of the history's" in house.post(f"{one}/{path}", {"step": 7}, code=400)["error"]
+    assert "edge must be from 16" in house.client.get(f"/api/pictures/{house.ask()['content']}?edge=5").json()["error"]
+    assert "request must be JSON" in house.post("/api/plan", b"{", code=400)["error"]
+    for path in ("/api/pictures/x", f"{one}/frames/7.jpg", "/api/grids/x", "/api/grids/x/0-0.jpg", "/api/paintings/x"):
+        assert house.client.get(path).status_code == 404
+    axes = {"across": {"name": "size", "values": ["1", "2"]}, "down": {"name": "seed", "values": ["1"]}}
+    assert "across must be one of" in house.post("/api/grids", house.ask() | axes, code=400)["error"]
+    axes["across"]["name"] = "strength"
+    assert "down must have from 2 to 5 values" in house.post("/api/grids", house.ask() | axes, code=400)["error"]
+    assert len(house.rooms.paintings) == 1  # a branch that was refused leaves nothing
 
 
 def test_several_paintings_their_masks_and_mix(house, command, tmp_path):
@@ -479,7 +542,7 @@ def test_a_hostile_upload_is_one_line(house, data, said):
 
 
 def test_an_upload_that_is_too_long_is_cut_off(house, monkeypatch):
-    monkeypatch.setattr("nst_jax.studio.about_pictures.BYTES", 2_000_000)
+    monkeypatch.setattr("nst_jax.studio.routes_pictures.BYTES", 2_000_000)
     assert "at most 2 MB" in house.post("/api/pictures", b"x" * 2_000_001, code=413)["error"]
     assert "1,000,000 bytes" in house.post("/api/plan", b"[" * 1_000_001, code=413)["error"]
     assert os.listdir(house.rooms.uploads.folder) == []

@@ -25,8 +25,11 @@ def arguments(parser):
 
 
 def run(args):
+    from nst_jax import studio
     from nst_jax.ground import storage
     from nst_jax.painting import programs
+
+    studio.check_installed()
     from nst_jax.studio import app, gallery, serve
 
     password = serve.read_password(args.password_file, args.host)

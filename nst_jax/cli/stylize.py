@@ -113,6 +113,9 @@ def _shown(item, controls, keeper, live):
     if live is None:
         yield item, keeper
         return
+    from nst_jax import studio
+
+    studio.check_installed()
     from nst_jax.studio import live as page
 
     with page.shown(item.task.order, controls, live, said=progress.say) as painting:

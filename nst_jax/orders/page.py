@@ -104,7 +104,7 @@ class Report:
         limit = most_pixels(self.task.order)
         for kind, paths in self.task.paths.items():
             for path in (path for path in paths if path != WHOLE):
-                image = picture_of(_small(images.load(path, max_pixels=limit), SMALL))
+                image = picture_of(thumbnails.shrink(images.load(path, max_pixels=limit), SMALL))
                 self.sources.append(Source(kind, os.path.basename(path), image))
 
         if start.kept:
@@ -125,7 +125,7 @@ class Report:
         self.rows.append({"step": frame.step, **{name: float(value) for name, value in frame.terms.items()}})
         stride = max(1, 2 ** number.bit_length() // KEPT)
         if number % stride == 0:
-            self.moments[number] = frame.step, picture_of(_small(frame.image, SMALL)).astype("float16")
+            self.moments[number] = frame.step, picture_of(thumbnails.shrink(frame.image, SMALL)).astype("float16")
         for old in [n for n in self.moments if n % stride]:
             del self.moments[old]
 
@@ -138,7 +138,10 @@ class Report:
             painting = 1 + (painting - 1) * alpha[..., None]
         images.save(self.folder / CURVES, charts.loss_curves([_ladder(record), *self.rows]))
         images.save(self.folder / SHEET, self.sheet(painting))
-        frames = [*self.on_the_way(record.steps, _small(painting, SMALL).shape, alpha), _small(painting, SMALL)]
+        frames = [
+            *self.on_the_way(record.steps, thumbnails.shrink(painting, SMALL).shape, alpha),
+            thumbnails.shrink(painting, SMALL),
+        ]
         film.save(self.folder / RUN, frames, seconds=min(4, 0.25 * len(frames)))
         storage.write_text(self.folder / PAGE, self.page(painting, record))
         if self.said:
@@ -168,7 +171,7 @@ class Report:
 
     def page(self, painting, record: Record) -> str:
         """The whole of it as HTML that needs nothing else, with the folder's pictures in it."""
-        parts = [_figure(thumbnails.data_uri(_small(painting, LARGE)), "hero")]
+        parts = [_figure(thumbnails.data_uri(thumbnails.shrink(painting, LARGE)), "hero")]
         cards = [_figure(thumbnails.data_uri(s.image), "card", title=s.kind, text=s.name) for s in self.used()]
         parts += ["<h2>Made of</h2>", f'<div class="cards">{"".join(cards)}</div>']
         parts += ["<h2>On the way</h2>", _figure(_address(self.folder / RUN), "run")]
@@ -204,12 +207,6 @@ class Report:
 def files(folder) -> list[str]:
     """The files that a report will be."""
     return [os.path.join(folder, name) for name in FILES] if folder else []
-
-
-def _small(image, edge):
-    """A picture whose long edge is at most this."""
-    scale = min(1, edge / max(image.shape[:2]))
-    return images.resize(image, [max(1, round(n * scale)) for n in image.shape[:2]])
 
 
 def _word(name):

@@ -14,6 +14,12 @@ def to_pillow(picture) -> Image.Image:
     return Image.fromarray((np.asarray(picture, np.float32).clip(0, 1) * 255 + 0.5).astype(np.uint8))
 
 
+def shrink(picture, edge: int) -> np.ndarray:
+    """A picture whose long edge is at most this: one that is smaller stays as it is."""
+    scale = min(1, edge / max(picture.shape[:2]))
+    return images.resize(picture, [max(1, round(n * scale)) for n in picture.shape[:2]])
+
+
 def thumbnail(picture, edge: int) -> Image.Image:
     """A picture resized to a long edge of so many pixels, as Pillow's Image."""
     longest = max(picture.shape[:2])

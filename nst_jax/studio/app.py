@@ -9,27 +9,30 @@ import pathlib
 from typing import Any
 from urllib.parse import parse_qs
 
-from nst_jax.ground import extras
-from nst_jax.studio import about_grids, about_paintings, about_pictures, requests
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from nst_jax.studio import routes_grids, routes_paintings, routes_pictures, routing
 from nst_jax.studio.guard import Guard
 from nst_jax.studio.paintings import reason
-
-with extras.required("studio"):
-    from starlette.applications import Starlette
-    from starlette.exceptions import HTTPException
-    from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 STATIC = pathlib.Path(__file__).parent / "static"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 DECODERS = 2  # uploads that are looked at beside each other
 WRONG = 1.0  # seconds that a wrong password takes
 
-routes = requests.Routes()
+routes = routing.Routes()
 
 
 def make(gallery: Any, *, host: str, password: str | None, live: bool = False) -> Guard:
     """The application of a Gallery; `live`: of the run of a command, in a gallery's place."""
-    listed = [*routes.listed, *about_pictures.routes.listed, *about_paintings.routes.listed, *about_grids.routes.listed]
+    listed = [
+        *routes.listed,
+        *routes_pictures.routes.listed,
+        *routes_paintings.routes.listed,
+        *routes_grids.routes.listed,
+    ]
     app = Starlette(routes=listed, exception_handlers={ValueError: _refuse, OSError: _refuse, HTTPException: _refuse})
     guard = Guard(app, host=host, password=password)
     app.state.gallery, app.state.live, app.state.guard = gallery, live, guard
@@ -42,7 +45,7 @@ async def _refuse(request, error):
     """An error as the page reads it."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
-    return JSONResponse({"error": reason(error)}, 400)
+    return JSONResponse({"error": reason(error, request.app.state.gallery.folder)}, 400)
 
 
 @routes.get("/")
@@ -72,7 +75,7 @@ async def login(request):
 async def enter(request):
     """Let in who knows the password; one try after another, so that guessing takes its time."""
     guard = request.app.state.guard
-    sent = parse_qs((await requests.body(request)).decode("utf-8", "replace"), keep_blank_values=True)
+    sent = parse_qs((await routing.body(request)).decode("utf-8", "replace"), keep_blank_values=True)
     given = sent.get("password", [""])[0]
     async with request.app.state.logins:
         if guard.password is None or guard.admits(given):

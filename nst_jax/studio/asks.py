@@ -25,7 +25,17 @@ MOST = 16  # paintings in one picture
 LARGE = 1_500_000  # pixels from which a visitor is asked whether it is meant
 MAIN = ("recipe", "strength", "size", "colour")  # what stands on the form's front
 # Fields that are the server's own, or a stranger's only by the command line
-LEFT = ("weights", "max-memory", "max-pixels", "mesh", "minutes", "keep-metadata", "network", "preview", "fast-first")
+NOT_OFFERED = (
+    "weights",
+    "max-memory",
+    "max-pixels",
+    "mesh",
+    "minutes",
+    "keep-metadata",
+    "network",
+    "preview",
+    "fast-first",
+)
 QUALITIES = {  # words for the form: which network paints
     "quick": {"fast-first": "15"},
     "sketch": {"network": "fast"},
@@ -96,7 +106,7 @@ def record_of(ask: Ask) -> records.Record:
     for name in order:
         field = words.TABLE.get(name)
         if field is None or not field.recorded or name == "keep-metadata":
-            raise ValueError(f"settings must be those of the form, got {name[:40]!r}: leave it")
+            raise ValueError(f"settings must be those of the form, got {name[:40]!r}: drop it")
     held = {"format": records.FORMAT, "order": order, "versions": {}, "inputs": {}, "turns": ask.turns}
     return records.parse(json.dumps(held), name="the request")
 
@@ -178,7 +188,7 @@ def form() -> dict[str, Any]:
 
 
 def _fields() -> list[dict[str, Any]]:
-    wanted = [f for f in words.FIELDS if f.heading and f.files in (0, 3) and f.name not in LEFT and f.recorded]
+    wanted = [f for f in words.FIELDS if f.heading and f.files in (0, 3) and f.name not in NOT_OFFERED and f.recorded]
     main = [words.TABLE[name] for name in MAIN]
     rows = [_row(field, "main" if field in main else field.heading) for field in wanted]
     rows.sort(key=lambda row: MAIN.index(row["name"]) if row["name"] in MAIN else len(MAIN))
@@ -222,7 +232,7 @@ def check_turn(order: Order, turn: Turn) -> None:
     for name in Turn._fields:
         if name not in known and getattr(turn, name) != getattr(plain, name):
             got = f"got {name} {records.in_words(getattr(turn, name))}"
-            raise ValueError(f"a turn must change what this run can change, {', '.join(known)}, {got}: leave it")
+            raise ValueError(f"a turn must change what this run can change, {', '.join(known)}, {got}: drop it")
     if turn.mix is not None and (len(turn.mix) != len(order.pictures.style) or not any(turn.mix)):
         raise ValueError(f"mix must be {len(order.pictures.style)} shares, not all 0, got {len(turn.mix)}: reload")
 

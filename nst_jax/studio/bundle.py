@@ -2,13 +2,16 @@
 
 import io
 import pathlib
+import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 
 from nst_jax.orders import record as records
-from nst_jax.orders.workshop import Result
+from nst_jax.orders.order import WHOLE
+from nst_jax.orders.record import Record
 from nst_jax.pictures import film, images, metadata
-from nst_jax.studio.paintings import Painting
+from nst_jax.studio.paintings import AT_WORK, Shown, names_of
 
 READ_ME = """\
 This painting was made with nst-jax (pip install nst-jax). To paint it again, on the same machine to the last bit:
@@ -24,32 +27,31 @@ import nst_jax
 {made}
 nst_jax.paint(order).save("again.png")
 '''
-LOSSLESS = (".png",)
 
 
-def result_of(painting: Painting) -> Result:
-    """A painting's picture as it is, or one line that there is none."""
-    result = painting.view.result()
-    if result is None:
-        raise ValueError("a painting must have a frame to be taken away, got none yet: wait for the first")
-    return result
-
-
-def picture(painting: Painting, suffix: str) -> bytes:
+def picture(painting: Shown, suffix: str) -> bytes:
     """The picture as it is, with its settings inside: .png or .jpg."""
-    stored = painting.folder / "result.png"
-    if suffix in LOSSLESS and painting.view.result() is None and stored.is_file():
-        return stored.read_bytes()
     with tempfile.TemporaryDirectory(dir=painting.folder) as folder:
-        path = pathlib.Path(folder) / f"result{suffix}"
-        if painting.view.result() is None and stored.is_file():  # of a process that has ended
-            images.save(path, images.load(stored), extras=images.Extras(text=metadata.read(stored)))
-        else:
-            result_of(painting).save(path)
-        return path.read_bytes()
+        return _write(painting, pathlib.Path(folder) / f"result{suffix}").read_bytes()
 
 
-def animation(painting: Painting) -> tuple[bytes, str]:
+def _write(painting: Shown, path: pathlib.Path) -> pathlib.Path:
+    """The picture as a file: as it was stored when the painting was put down, or else as it is now."""
+    stored = painting.folder / "result.png"
+    at_rest = stored.is_file() and painting.state not in AT_WORK
+    result = None if at_rest else painting.view.result()
+    if result is not None:
+        result.save(path)
+    elif not stored.is_file():
+        raise ValueError("a painting must have a frame to be taken away, got none yet: let it go on to its next")
+    elif path.suffix == stored.suffix:
+        shutil.copyfile(stored, path)
+    else:
+        images.save(path, images.load(stored), extras=images.Extras(text=metadata.read(stored)))
+    return path
+
+
+def animation(painting: Shown) -> tuple[bytes, str]:
     """(the way to the picture as a film, its suffix): MP4 where ffmpeg is there, else WebP."""
     pages = painting.view.film()
     if not pages:
@@ -65,46 +67,51 @@ def animation(painting: Painting) -> tuple[bytes, str]:
     raise ValueError("an animation must be written, got no way to: pip install 'nst-jax[video]'")
 
 
-def archive(painting: Painting) -> bytes:
+def archive(painting: Shown) -> bytes:
     """The result, what it was made of, and how to make it again, as a zip."""
-    stream, files = io.BytesIO(), painting.files()
-    with zipfile.ZipFile(stream, "w") as zipped:
-        zipped.writestr("result.png", picture(painting, ".png"))
-        for path in (pathlib.Path(name) for names in files.values() for name in names):
-            zipped.write(path, path.name)
-        zipped.writestr("again.py", script(painting))
-        zipped.writestr("README.txt", READ_ME.format(command=command(files)))
+    stream = io.BytesIO()
+    files = painting.files()
+    names = {kind: _names_in_zip(kind, paths) for kind, paths in files.items()}
+    with tempfile.TemporaryDirectory(dir=painting.folder) as folder, zipfile.ZipFile(stream, "w") as zipped:
+        result = _write(painting, pathlib.Path(folder) / "result.png")
+        zipped.write(result, result.name)
+        for kind, paths in files.items():
+            for path, name in zip(paths, names[kind], strict=True):
+                if name != WHOLE:
+                    zipped.write(path, name)
+        zipped.writestr("again.py", script(records.parse(metadata.read(result)), names))
+        zipped.writestr("README.txt", READ_ME.format(command=command(names)))
     return stream.getvalue()
 
 
-def command(files: dict[str, list[str]]) -> str:
+def _names_in_zip(kind: str, paths) -> list[str]:
+    """What pictures are called in the zip: by what they are for, whatever their files are called."""
+    pairs = zip(paths, names_of(kind, len(paths)), strict=True)
+    return [WHOLE if path == WHOLE else pathlib.Path(name).stem + pathlib.Path(path).suffix for path, name in pairs]
+
+
+def command(names: Mapping[str, list[str]]) -> str:
     """The command that paints it again."""
-    words = [f"--{kind} {' '.join(pathlib.Path(name).name for name in names)}" for kind, names in files.items()]
+    words = [f"--{kind} {' '.join(listed)}" for kind, listed in names.items()]
     return " ".join(["nst-jax rerun result.png", *words, "-o again.png"])
 
 
-def script(painting: Painting) -> str:
-    """The same in Python."""
-    files = {kind: [pathlib.Path(name).name for name in names] for kind, names in painting.files().items()}
-    record = records.parse(records.text(asks_record(painting)))
-    more = {"mask": files.get("mask"), "strength_map": (files.get("strength-map") or [None])[0]}
+def script(record: Record, names: Mapping[str, list[str]]) -> str:
+    """The same in Python, from what the result says of itself."""
     fields = {name.replace("-", "_"): text for name, text in record.order.items()}
-    fields |= {name: value for name, value in more.items() if value}
-    named = [repr(name) for name in (*files["content"], *files["style"])]
-    lines = ",\n".join(f"    {text}" for text in (*named, *(f"{k}={v!r}" for k, v in fields.items())))
-    made = f"order = nst_jax.order(\n{lines},\n)"
-    turns = records.read_turns(record.turns)
-    plain = type(turns[0][1])()._asdict() if turns else {}
-    rows = [
-        f"    ({step}, nst_jax.Turn({', '.join(f'{k}={v!r}' for k, v in t._asdict().items() if v != plain[k])}))"
-        for step, t in turns
+    fields |= {kind.replace("-", "_"): names[kind] for kind in ("mask", "style-mask") if kind in names}
+    fields |= {kind.replace("-", "_"): names[kind][0] for kind in ("strength-map", "init") if kind in names}
+    fields |= {"colour": f"palette:{names['palette'][0]}"} if "palette" in names else {}
+    given = [repr(name) for name in (*names["content"], *names["style"])]
+    lines = [*given, *(f"{name}={value!r}" for name, value in fields.items())]
+    made = f"order = nst_jax.order({_each_on_a_line(lines)})"
+    turns = [
+        f"({step}, nst_jax.Turn({', '.join(f'{name}={value!r}' for name, value in values.items())}))"
+        for step, values in record.turns
     ]
-    made += "\norder = order.with_values(turns=(\n" + ",\n".join(rows) + ",\n))" if rows else ""
+    made += f"\norder = order.with_values(turns=({_each_on_a_line(turns)}))" if turns else ""
     return SCRIPT.format(made=made)
 
 
-def asks_record(painting: Painting) -> records.Record:
-    """What is asked for, with the turns that were made, as a record."""
-    from nst_jax.studio import asks
-
-    return asks.record_of(painting.ask)._replace(turns=records.write_turns(painting.turns))
+def _each_on_a_line(texts) -> str:
+    return "\n" + "".join(f"    {text},\n" for text in texts)

@@ -15,8 +15,7 @@ from nst_jax.orders import compose, prepare
 from nst_jax.orders.order import Order
 from nst_jax.painting import painter, programs
 from nst_jax.recipes import Turn
-from nst_jax.studio import asks
-from nst_jax.studio import paintings as each
+from nst_jax.studio import asks, paintings
 from nst_jax.studio.asks import Ask
 from nst_jax.studio.grids import Grid
 from nst_jax.studio.paintings import Painting
@@ -48,8 +47,7 @@ class Gallery:
 
     def plan(self, ask: Ask) -> dict[str, Any]:
         """What a painting will take; the worker, if it has nothing to do, compiles its first programs meanwhile."""
-        files = {kind: [str(self.uploads.path(name)) for name in ids] for kind, ids in ask.files.items()}
-        order = asks.order_of(ask, files)
+        order = asks.order_of(ask, self.uploads.paths(ask.files))
         found = asks.plan(order, self.pace)
         with self.changed:
             self.next = None if found["large"] else order
@@ -78,9 +76,9 @@ class Gallery:
     def go_on(self, painting: Painting) -> None:
         """Let a painting that is paused, or has failed, go on."""
         with self.changed:
-            if painting.state not in (each.PAUSED, each.FAILED) or painting in self.queue:
-                raise ValueError(f"a painting must be paused to go on, this one is {painting.state}")
-        self._wait_in_line(painting)
+            if painting.state not in (paintings.PAUSED, paintings.FAILED) or painting in self.queue:
+                raise ValueError(f"a painting must be paused to go on, this one is {painting.state}: choose another")
+            self._wait_in_line(painting)  # at once: who asks twice is second
 
     def stop(self, painting: Painting, wish: str) -> None:
         """Have a painting end its sitting, or leave the queue, in a state."""
@@ -88,7 +86,7 @@ class Gallery:
             waits = painting in self.queue
             if waits:
                 self.queue.remove(painting)
-        if not painting.stop(wish) and (waits or painting.state != each.FINISHED):
+        if not painting.stop(wish) and (waits or painting.state != paintings.FINISHED):
             painting.set_state(wish)
         self._tell_places()
 
@@ -96,7 +94,7 @@ class Gallery:
         """Have a painting be at an earlier step; one that is being painted is paused first."""
         if painting.view.at(step) is None:
             raise ValueError(f"step must be one of the history's, got {step}: choose a frame")
-        self.stop(painting, each.PAUSED)
+        self.stop(painting, paintings.PAUSED)
         with self.changed:
             if not self.changed.wait_for(lambda: self.now is not painting, timeout=120):
                 raise ValueError("painting must have paused within 120 s, got none: try again")
@@ -104,7 +102,7 @@ class Gallery:
 
     def remove(self, painting: Painting) -> None:
         """Leave nothing of a painting."""
-        self.stop(painting, each.PAUSED)
+        self.stop(painting, paintings.PAUSED)
         with self.changed:
             self.changed.wait_for(lambda: self.now is not painting, timeout=120)
         self._forget(painting)
@@ -123,7 +121,7 @@ class Gallery:
     def open(self) -> None:
         """Begin to paint; what another process has left unfinished goes on."""
         for painting in sorted(self.paintings.values(), key=lambda painting: painting.about.get("created", 0)):
-            if painting.state in each.AT_WORK:
+            if painting.state in paintings.AT_WORK:
                 self._wait_in_line(painting)
         self.worker.start()
 
@@ -135,7 +133,7 @@ class Gallery:
             now = self.now
             self.changed.notify_all()
         if now is not None:
-            now.stop(each.WAITING)
+            now.stop(paintings.WAITING)
         if self.worker.is_alive():
             self.worker.join()
 
@@ -147,12 +145,15 @@ class Gallery:
                     return
                 expected, self.next = self.next, None
                 self.now = now = self.queue.popleft() if self.queue else None
+                if now is not None:
+                    now.prepare()  # from here on it can be stopped
             if now is None:
                 _compile_first(expected)
                 continue
             self._tell_places()
             self._sit(now)
             self._let_rest(now)
+            self.uploads.forget(self.used())
             programs.release_memory()
             with self.changed:
                 self.now = None
@@ -162,13 +163,14 @@ class Gallery:
         begun = time.perf_counter()
         try:
             work.sit()
-            state = getattr(work, "wish", "") or each.FINISHED
-            if isinstance(work, Painting) and state == each.FINISHED:
+            state = getattr(work, "wish", "") or paintings.FINISHED
+            if isinstance(work, Painting) and state == paintings.FINISHED:
                 self._note_pace(work, time.perf_counter() - begun)
             work.set_state(state)
         except (Exception, KeyboardInterrupt) as error:
-            self.said(f"{work.id}: {each.reason(error)}")
-            work.set_state(each.FAILED, each.reason(error))
+            why = paintings.reason(error, self.folder)
+            self.said(f"{work.id}: {why}")
+            work.set_state(paintings.FAILED, why)
 
     def _let_rest(self, work) -> None:
         """Bound what is in memory, however many paintings there are."""
@@ -179,7 +181,7 @@ class Gallery:
             self.at_hand = self.at_hand[-AT_HAND:]
 
     def _wait_in_line(self, work) -> None:
-        work.set_state(each.WAITING)
+        work.set_state(paintings.WAITING)
         with self.changed:
             self.queue.append(work)
             self.changed.notify_all()
@@ -219,7 +221,7 @@ class Gallery:
 
     def _load(self):
         for folder in sorted(storage.ensure_folder(self.folder / "paintings").iterdir()):
-            if found := each.load(folder):
+            if found := paintings.load(folder):
                 self.paintings[found.id] = found
         self.uploads.forget(self.used())
 

@@ -30,7 +30,7 @@ class Grid:
 
     def files(self) -> dict[str, list[str]]:
         """Its pictures, by what they are for."""
-        return {kind: [str(self.uploads.path(name)) for name in ids] for kind, ids in self.ask.files.items()}
+        return self.uploads.paths(self.ask.files)
 
     def places(self) -> list[tuple[int, int]]:
         """Rows and columns, in the order in which they are painted."""
@@ -47,9 +47,12 @@ class Grid:
         settings = {k: v for k, v in self.settings(row, column).items() if k not in left}
         return self.ask._replace(settings=settings | QUICK, turns=[])
 
+    def prepare(self) -> None:
+        """Its turn has come."""
+        self.set_state(PAINTING)
+
     def sit(self) -> None:
         """Paint its cells, one after another."""
-        self.state = PAINTING
         for row, column in self.places():
             if self.controls.stop.is_set():
                 return

@@ -27,21 +27,17 @@ class LivePainting(Shown):
     """The one painting: a run that somebody else carries out."""
 
     def __init__(self, order: Order, controls: workshop.Controls, folder):
-        self.order, self.controls, self.folder, self.id = order, controls, pathlib.Path(folder), NAME
+        self.asked_for, self.controls, self.folder, self.id = order, controls, pathlib.Path(folder), NAME
         self.view, self.state, self.message, self.place = View(), PREPARING, "", 0
         self.about: dict[str, Any] = {}
         self.turns: list[tuple[int, Turn]] = list(order.turns)
         self.asked: Turn | None = None
-        self.paths = {kind: [p for p in files if p != WHOLE] for kind, files in order.files().items()}
-        self.known = {records.sha256(path): path for paths in self.paths.values() for path in paths}
-        ids = {path: name for name, path in self.known.items()}
+        self.paths = order.files()
+        ids = {path: records.sha256(path) for paths in self.paths.values() for path in paths if path != WHOLE}
+        self.known = {name: path for path, name in ids.items()}
         kinds = {kind: [ids[path] for path in self.paths.get(kind, [])] for kind in asks.KINDS}
         self.ask = Ask(kinds, {}, [])
         self.title = f"{pathlib.Path(order.pictures.content).stem} on the command line"
-
-    def asked_for(self) -> Order:
-        """The order that is carried out."""
-        return self.order
 
     def files(self) -> dict[str, list[str]]:
         """Its pictures, by what they are for."""
@@ -49,7 +45,7 @@ class LivePainting(Shown):
 
     def steer(self, turn: Turn) -> None:
         """Other weights from the next frame on."""
-        asks.check_turn(self.order, turn)
+        asks.check_turn(self.asked_for, turn)
         self.asked = turn
         self.controls.turns.put(turn)
         self.view.bell.ring()
@@ -78,6 +74,7 @@ class LiveGallery:
 
     def __init__(self, painting: LivePainting):
         self.paintings, self.grids, self.uploads = {painting.id: painting}, {}, self
+        self.folder = painting.folder
 
     def stop(self, painting: LivePainting, wish: str) -> None:
         """Pause the run, or end it with the picture as it is."""
@@ -92,11 +89,11 @@ class LiveGallery:
         painting.controls.going.set()
         painting.set_state(PAINTING)
 
-    def __getattr__(self, name: str) -> Any:
-        def refuse(*args, **options):
-            raise ValueError("a run of the command line can't do that: `nst-jax studio` can")
+    def refuse(self, *args) -> Any:
+        """What needs a worker, or a folder of pictures, of the studio's own."""
+        raise ValueError("a run of the command line can't do that: `nst-jax studio` can")
 
-        return refuse
+    plan = paint = branch = go_back = remove = grid = draw = add = refuse
 
     # the pictures that it is made of, as uploads
 

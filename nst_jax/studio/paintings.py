@@ -3,9 +3,11 @@
 Whatever ends a sitting (a pause, a step back, the server's end), the next one goes on from a snapshot.
 """
 
+import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import threading
 import time
@@ -41,6 +43,7 @@ class Shown:
 
     id: str
     title: str
+    folder: pathlib.Path
     ask: Ask
     view: View
     turns: list[tuple[int, Turn]]
@@ -49,10 +52,7 @@ class Shown:
     message: str
     place: int
     about: dict[str, Any]
-
-    def asked_for(self) -> Order:
-        """The order, as it was asked for."""
-        raise NotImplementedError
+    asked_for: Any  # the Order
 
     def turn(self, order: Order) -> Turn:
         """What holds now."""
@@ -61,13 +61,17 @@ class Shown:
 
     def as_json(self) -> dict[str, Any]:
         """All that the page is told."""
-        order = self.asked_for()
+        order = self.asked_for
         found = self.view.as_json() | {"id": self.id, "title": self.title, "state": self.state, "place": self.place}
         turn = self.turn(order)._asdict()
         found |= {"turn": turn, "turns": records.write_turns(self.turns), "steer": asks.steers(order)}
         found |= {"styles": len(order.pictures.style), "message": self.message, "settings": self.ask.settings}
         inputs = {k: v for k, v in self.ask.as_json().items() if k not in ("settings", "turns")}
         return found | {"inputs": inputs, "from": self.about.get("from")}
+
+    def files(self) -> dict[str, list[str]]:
+        """Its pictures, by what they are for."""
+        raise NotImplementedError
 
     def in_short(self) -> dict[str, Any]:
         """A line of the list."""
@@ -100,20 +104,19 @@ class Painting(Shown):
 
     def files(self) -> dict[str, list[str]]:
         """Its pictures, by what they are for."""
-        return {kind: [str(self.folder / name) for name in _names(kind, len(ids))] for kind, ids in self._ids()}
-
-    def _ids(self):
-        return self.ask.files.items()
+        kinds = self.ask.files.items()
+        return {kind: [str(self.folder / name) for name in names_of(kind, len(ids))] for kind, ids in kinds}
 
     def order(self) -> Order:
         """What is asked for, with the turns that were made up to where the next sitting begins."""
-        order = self.asked_for()
+        order = self.asked_for
         if not self.pending:
             return order.with_values(turns=tuple(self.turns))
         at = self.view.step if self.at is None else self.at
         turns = [*(turn for turn in self.turns if turn[0] != at), (at, self.pending)]
         return order.with_values(turns=tuple(sorted(turns, key=lambda turn: turn[0])))
 
+    @functools.cached_property
     def asked_for(self) -> Order:
         """The order, as it was asked for."""
         return asks.order_of(self.ask, self.files())
@@ -122,7 +125,7 @@ class Painting(Shown):
 
     def steer(self, turn: Turn) -> None:
         """Other weights from the next frame on."""
-        asks.check_turn(self.asked_for(), turn)
+        asks.check_turn(self.asked_for, turn)
         with self._lock:
             if self.state in (FINISHED, FAILED):
                 raise ValueError(f"a painting must go on to be steered, this one is {self.state}: branch from a frame")
@@ -172,15 +175,22 @@ class Painting(Shown):
         """Be in a state, on disk too."""
         with self._lock:
             self.state, self.message = state, message
-            self._write()
+            try:
+                self._write()
+            except (ValueError, OSError) as error:  # a full disk ends no worker
+                self.message = message or one_line(error)
         self.view.bell.ring()
 
     # a sitting, in the worker's thread
 
+    def prepare(self) -> None:
+        """Its turn has come: from here on it can be stopped."""
+        with self._lock:
+            self.controls, self.wish, self.state = workshop.Controls(), "", PREPARING
+
     def sit(self) -> None:
         """Paint until it is done or stopped."""
         with self._lock:
-            self.controls, self.wish = workshop.Controls(), ""
             order = self.order()
             self.turns, self.pending, self.at = list(order.turns), None, None
         self.set_state(PREPARING)
@@ -226,9 +236,9 @@ class Painting(Shown):
 
     def take_files(self, uploads: Uploads) -> None:
         """Have its pictures in its own folder."""
-        for kind, ids in self._ids():
-            for name, upload in zip(_names(kind, len(ids)), ids, strict=True):
-                shutil.copyfile(uploads.path(upload), self.folder / name)
+        for kind, paths in self.files().items():
+            for path, upload in zip(paths, self.ask.files[kind], strict=True):
+                shutil.copyfile(uploads.path(upload), path)
         self._write()
 
     def _write(self) -> None:
@@ -276,9 +286,10 @@ class _Memory(Keeper):
         super().see(run, watchers)
 
 
-def _names(kind: str, count: int) -> list[str]:
+def names_of(kind: str, count: int) -> list[str]:
     """The names of a painting's pictures of a kind."""
-    return [f"{kind}.png"] if kind in ("content", "strength-map") else [f"{kind}-{n + 1}.png" for n in range(count)]
+    several = kind in ("style", "mask", "style-mask")
+    return [f"{kind}-{n + 1}.png" for n in range(count)] if several else [f"{kind}.png"]
 
 
 def load(folder) -> "Painting | None":
@@ -290,9 +301,9 @@ def load(folder) -> "Painting | None":
         return None
 
 
-def reason(error: BaseException) -> str:
-    """What ended a painting, for its visitor, without the server's paths."""
+def reason(error: BaseException, folder) -> str:
+    """What went wrong, for a visitor: without the studio's folder, and those in it."""
     text = one_line(error)
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
         return "the painting must fit into memory: choose a smaller size"
-    return text.replace(os.fspath(pathlib.Path.home()), "~")
+    return re.sub(re.escape(f"{folder}{os.sep}") + r"(?:[^/\\'\s]+[/\\])*", "", text)

@@ -6,11 +6,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from nst_jax.ground import extras
-from nst_jax.studio.guard import LOOPBACK
+import uvicorn
 
-with extras.required("studio"):
-    import uvicorn
+from nst_jax.studio.guard import LOOPBACK
 
 GRACE = 3  # seconds that open pages get at the end
 LONGEST = 65536  # bytes of a message that a page may send

@@ -8,7 +8,7 @@ import pathlib
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from nst_jax.ground import storage
@@ -68,6 +68,10 @@ class Uploads:
         path = self.folder / f"{name}.png"
         os.utime(path)
         return path
+
+    def paths(self, files: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Where the pictures of an ask lie, by what they are for."""
+        return {kind: [str(self.path(name)) for name in names] for kind, names in files.items()}
 
     def small(self, name, edge: int) -> bytes:
         """A picture as a JPEG with this long edge, over white."""

@@ -92,8 +92,7 @@ class View:
         """A frame: make it a picture for the page."""
         assert self._item is not None
         image = self._item.task.finish(picture_of(frame.image))
-        large = thumbnails.jpeg(shrunk(image, EDGE))
-        small = thumbnails.jpeg(shrunk(image, SMALL))
+        large, small = (thumbnails.jpeg(thumbnails.shrink(image, n)) for n in (EDGE, SMALL))
         losses = _losses(frame) if frame.fixed else None
         with self.lock:
             self._frame, self.step = frame, frame.step
@@ -139,11 +138,11 @@ class View:
         self.moments = [moment for moment in self.moments if moment.step <= step]
         self.curve = [row for row in self.curve if row[0] <= step]
         self.step = step
+        if self._frame is not None and self._frame.step > step:
+            self._frame = None  # no longer what the run shows
         if self.moments:
-            self.frame_bytes, self.small_bytes = (
-                self.moments[-1].large or self.moments[-1].small,
-                self.moments[-1].small,
-            )
+            last = self.moments[-1]
+            self.frame_bytes, self.small_bytes = last.large or last.small, last.small
 
     def result(self) -> workshop.Result | None:
         """The picture as it is, with its settings inside; None before the first frame."""
@@ -172,7 +171,7 @@ class View:
 
     def show(self, image) -> None:
         """Show a picture that another process has painted."""
-        self.frame_bytes, self.small_bytes = thumbnails.jpeg(shrunk(image, EDGE)), thumbnails.jpeg(shrunk(image, SMALL))
+        self.frame_bytes, self.small_bytes = (thumbnails.jpeg(thumbnails.shrink(image, n)) for n in (EDGE, SMALL))
 
     def as_json(self) -> dict[str, Any]:
         """What the page is told."""
@@ -201,14 +200,6 @@ class View:
             return
         speed = (step - self._first[0]) / max(now - self._first[1], 1e-9)
         self.pace = round(speed, 3), round((self.total - step) / speed, 1)
-
-
-def shrunk(image, edge: int):
-    """A picture whose long edge is at most this."""
-    longest = max(image.shape[:2])
-    if longest <= edge:
-        return image
-    return images.resize(image, [max(1, round(n * edge / longest)) for n in image.shape[:2]])
 
 
 def _losses(frame) -> list[float] | None:

@@ -4,9 +4,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from nst_jax.studio import asks, requests
+from nst_jax.studio import asks, routing
 
-routes = requests.Routes()
+routes = routing.Routes()
 
 
 def of(request):
@@ -20,7 +20,7 @@ def of(request):
 @routes.post("/api/grids")
 async def paint(request):
     """Begin a grid."""
-    given = await requests.read_json(request)
+    given = await routing.read_json(request)
     grid = await run_in_threadpool(request.app.state.gallery.grid, asks.read(given), given)
     return JSONResponse({"id": grid.id}, 201)
 
@@ -37,4 +37,4 @@ async def cell(request):
     data = of(request).cells.get((request.path_params["row"], request.path_params["column"]))
     if data is None:
         raise HTTPException(404, "no such picture yet")
-    return requests.jpeg(data)
+    return routing.jpeg(data)

@@ -11,17 +11,16 @@ from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from nst_jax.studio import asks, bundle, requests
-from nst_jax.studio import paintings as each
+from nst_jax.studio import asks, bundle, paintings, routing
 
 ONE = "/api/paintings/{id}"
 ALIVE = 30  # seconds after which a watcher hears that nothing is new
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4", ".webp": "image/webp"}
 
-routes = requests.Routes()
+routes = routing.Routes()
 
 
-def of(request) -> each.Painting:
+def of(request) -> paintings.Painting:
     """The painting that an address names."""
     found = request.app.state.gallery.paintings.get(request.path_params["id"])
     if found is None:
@@ -32,14 +31,14 @@ def of(request) -> each.Painting:
 @routes.post("/api/plan")
 async def plan(request):
     """What a painting will take; its first programs are compiled meanwhile, if nothing else is done."""
-    gallery, ask = request.app.state.gallery, asks.read(await requests.read_json(request))
+    gallery, ask = request.app.state.gallery, asks.read(await routing.read_json(request))
     return JSONResponse(await run_in_threadpool(gallery.plan, ask))
 
 
 @routes.post("/api/paintings")
 async def paint(request):
     """Begin a painting."""
-    ask = asks.read(await requests.read_json(request))
+    ask = asks.read(await routing.read_json(request))
     painting = await run_in_threadpool(request.app.state.gallery.paint, ask)
     return JSONResponse({"id": painting.id}, 201)
 
@@ -67,21 +66,21 @@ async def remove(request):
 @routes.post(f"{ONE}/turn")
 async def turn(request):
     """Other weights from the next frame on."""
-    await run_in_threadpool(of(request).steer, asks.read_turn(await requests.read_json(request)))
+    await run_in_threadpool(of(request).steer, asks.read_turn(await routing.read_json(request)))
     return JSONResponse({})
 
 
 @routes.post(f"{ONE}/pause")
 async def pause(request):
     """Pause: the device is free for others."""
-    await run_in_threadpool(request.app.state.gallery.stop, of(request), each.PAUSED)
+    await run_in_threadpool(request.app.state.gallery.stop, of(request), paintings.PAUSED)
     return JSONResponse({})
 
 
 @routes.post(f"{ONE}/finish")
 async def finish(request):
     """Have the picture as it is as the result."""
-    await run_in_threadpool(request.app.state.gallery.stop, of(request), each.FINISHED)
+    await run_in_threadpool(request.app.state.gallery.stop, of(request), paintings.FINISHED)
     return JSONResponse({})
 
 
@@ -95,7 +94,7 @@ async def go_on(request):
 @routes.post(f"{ONE}/back")
 async def back(request):
     """Be at an earlier step again."""
-    step = requests.read_step(await requests.read_json(request))
+    step = routing.read_step(await routing.read_json(request))
     await run_in_threadpool(request.app.state.gallery.go_back, of(request), step)
     return JSONResponse({})
 
@@ -103,8 +102,8 @@ async def back(request):
 @routes.post(f"{ONE}/branch")
 async def branch(request):
     """Begin another painting from a step of this one."""
-    given = await requests.read_json(request)
-    step, turn = requests.read_step(given), given.get("turn")
+    given = await routing.read_json(request)
+    step, turn = routing.read_step(given), given.get("turn")
     turn = asks.read_turn(turn) if turn else None
     other = await run_in_threadpool(request.app.state.gallery.branch, of(request), step, turn)
     return JSONResponse({"id": other.id}, 201)
@@ -121,7 +120,7 @@ async def frame(request):
         data = b"" if moment is None else moment.small if small else moment.large or moment.small
     if not data:
         raise HTTPException(404, "no such frame")
-    return requests.jpeg(data)
+    return routing.jpeg(data)
 
 
 @routes.get(f"{ONE}/result.png")
@@ -130,20 +129,20 @@ async def result(request):
     """The picture as it is, with its settings inside."""
     suffix = os.path.splitext(request.url.path)[1]
     data = await run_in_threadpool(bundle.picture, of(request), suffix)
-    return requests.download(data, f"painting{suffix}", KINDS[suffix])
+    return routing.download(data, f"painting{suffix}", KINDS[suffix])
 
 
 @routes.get(f"{ONE}/film")
 async def film(request):
     """How it came to be, as an animation."""
     data, suffix = await run_in_threadpool(bundle.animation, of(request))
-    return requests.download(data, f"painting{suffix}", KINDS[suffix])
+    return routing.download(data, f"painting{suffix}", KINDS[suffix])
 
 
 @routes.get(f"{ONE}/bundle.zip")
 async def archive(request):
     """All that it takes to paint it again."""
-    return requests.download(await run_in_threadpool(bundle.archive, of(request)), "painting.zip", "application/zip")
+    return routing.download(await run_in_threadpool(bundle.archive, of(request)), "painting.zip", "application/zip")
 
 
 async def watch(socket: WebSocket):
@@ -160,7 +159,7 @@ async def watch(socket: WebSocket):
                 await asyncio.wait_for(painting.view.bell.newer(known), timeout=ALIVE)
             state = await run_in_threadpool(painting.as_json)
             frame = painting.view.frame_bytes
-            await socket.send_bytes(requests.message(state, b"" if frame is shown else frame))
+            await socket.send_bytes(routing.message(state, b"" if frame is shown else frame))
             shown = frame
 
 

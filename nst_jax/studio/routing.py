@@ -5,12 +5,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from nst_jax.ground import extras
-
-with extras.required("studio"):
-    from starlette.exceptions import HTTPException
-    from starlette.responses import Response
-    from starlette.routing import Route
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
 
 JSON_BYTES = 1_000_000  # of a request that is no picture
 LENGTH = struct.Struct("<I")

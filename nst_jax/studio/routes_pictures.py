@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse, Response
 
 from nst_jax.orders import record as records
 from nst_jax.pictures import metadata, samples, thumbnails
-from nst_jax.studio import asks, requests
+from nst_jax.studio import asks, routing
 from nst_jax.studio.uploads import BYTES
 
 EDGE = 320  # px: of a sample on the form
 A_DAY = "max-age=86400"
 
-routes = requests.Routes()
+routes = routing.Routes()
 
 
 @routes.get("/api/form")
@@ -27,7 +27,7 @@ async def form(request):
 @routes.get("/samples/{name}.jpg")
 async def sample(request):
     """A drawn picture, small."""
-    return requests.jpeg(await run_in_threadpool(_small_sample, request.path_params["name"]), keep=A_DAY)
+    return routing.jpeg(await run_in_threadpool(_small_sample, request.path_params["name"]), keep=A_DAY)
 
 
 @functools.lru_cache(maxsize=32)
@@ -48,7 +48,7 @@ async def upload(request):
     uploads = request.app.state.gallery.uploads
     async with request.app.state.decoders:
         with tempfile.NamedTemporaryFile(dir=uploads.folder, prefix=".got-") as file:
-            await requests.body_into(request, file, BYTES)
+            await routing.body_into(request, file, BYTES)
             found = await run_in_threadpool(uploads.add, file.name)
     return JSONResponse(found._asdict())
 
@@ -64,7 +64,7 @@ async def picture(request):
         return Response(await run_in_threadpool(uploads.path(name).read_bytes), media_type="image/png")
     if not edge.isdecimal() or not 16 <= int(edge[:6]) <= 4096:
         raise ValueError(f"edge must be from 16 to 4096, got {edge[:20]!r}")
-    return requests.jpeg(await run_in_threadpool(uploads.small, name, int(edge)), keep=A_DAY)
+    return routing.jpeg(await run_in_threadpool(uploads.small, name, int(edge)), keep=A_DAY)
 
 
 @routes.post("/api/restore")
@@ -72,7 +72,7 @@ async def restore(request):
     """The settings inside a result, and which of its pictures are here."""
     uploads = request.app.state.gallery.uploads
     with tempfile.NamedTemporaryFile(dir=uploads.folder, prefix=".got-") as file:
-        await requests.body_into(request, file, BYTES)
+        await routing.body_into(request, file, BYTES)
         text = await run_in_threadpool(metadata.read, file.name)
     record = records.parse(text, name="this file")
     inputs = {
