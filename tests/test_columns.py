@@ -235,7 +235,7 @@ def test_bands_are_carried_to_another_size(narrow, town, night):
     before = [leaf.shape for leaf in jax.tree.leaves(run.state) if leaf.ndim == 3]
     after = painter.advance(run, 1)
     assert [leaf.shape for leaf in jax.tree.leaves(after.state) if leaf.ndim == 3] != before
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.state))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.state.inner))
 
 
 # Runs

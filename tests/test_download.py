@@ -175,11 +175,14 @@ def test_a_server_that_drips_is_left_at_the_deadline(name, web, taken, tmp_path)
 
 
 def test_a_deadline_costs_a_quick_server_nothing(web, taken):
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     for name, pieces in DRIPS.items():
         web.pieces = [b"".join(pieces)]
         assert taken("raw").read_bytes() == (b"{}" if name in ("head", "continue", "chunk") else b"x" * 400)
-    assert threading.active_count() <= threads + 1  # the server's own
+    timers = [each for each in set(threading.enumerate()) - before if isinstance(each, threading.Timer)]
+    for timer in timers:
+        timer.join(5)  # one that is cancelled ends at once
+    assert not any(timer.is_alive() for timer in timers)
 
 
 @pytest.mark.parametrize(

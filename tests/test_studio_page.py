@@ -127,6 +127,7 @@ def pixels(page, selector="#canvas") -> np.ndarray:
 
 def choose(page, folder, *, steps=3000, styles=("night.png",), **settings):
     """Fill the form in."""
+    page.wait_for_selector("[data-sample=skyline]")  # it listens
     page.set_input_files("#file-content", folder / "town.png")
     page.set_input_files("#file-style", [folder / name for name in styles])
     page.wait_for_selector(f"#style-body .tile:nth-of-type({len(styles)})")
@@ -279,6 +280,7 @@ def test_a_server_that_is_killed_and_started_again(visit, folder):
 
 def test_a_hostile_upload_is_said(visit, folder):
     page = visit()
+    page.wait_for_selector("[data-sample=skyline]")
     page.set_input_files("#file-content", folder / "hostile.png")
     page.wait_for_selector("#message:not([hidden])")
     said = page.inner_text("#message-text")
@@ -296,6 +298,7 @@ def test_a_result_restores_its_settings(visit, server, folder, tmp_path):
     found.value.save_as(tmp_path / "result.png")
     assert records.parse(metadata.read(tmp_path / "result.png")).steps == 30
     other = visit()
+    other.wait_for_selector("[data-sample=skyline]")
     other.set_input_files("#file-restore", tmp_path / "result.png")
     other.wait_for_selector("#restored:not([hidden])")
     assert other.input_value("[data-name=steps]") == "30"
