@@ -15,6 +15,8 @@ relay    seconds to the lowest loss of --descent plain steps, and of their first
          that the machine may be busy with other things.
 whole    whole commands, from the shell to the picture: the default recipe at the size and, at 256 px, demo, preview and
          20 steps of the fast network; with --against CHECKOUT in turns with the same of another checkout.
+studio   a server asked as the page asks it: from the command to the page, and from a wish to its first painted frame.
+visitors a server's memory after some --paintings, at four shapes from the size on.
 recipe   a whole --recipe: on a GPU, `recipe --size 512 --recipe crowson-2023`.
 loop     a step inside `frames` against the same step called alone.
 sweep    a batch of four style weights against the same four in turn: what a CPU's chunks of one follow from.
@@ -33,7 +35,7 @@ import sys
 import time
 
 import jax
-from benchmarks import batches, descent, memory, relays, starting, steps, timing, wholes
+from benchmarks import batches, descent, memory, relays, starting, steps, timing, visits, wholes
 
 from nst_jax.network import vgg19
 
@@ -47,6 +49,8 @@ ROWS = {
     "loss": descent.loss,
     "relay": relays.row,
     "whole": wholes.row,
+    "studio": visits.row,
+    "visitors": visits.visitors,
     "recipe": descent.recipe,
     "loop": steps.loop,
     "sweep": batches.row,
@@ -69,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--every", type=int, default=10, help="steps between two looks at the loss (default: 10)")
     add("--still", type=float, default=1e-4, help="movement a step that counts as none (default: 1e-4)")
     add("--recipe", default="crowson-2023", help="of row recipe (default: crowson-2023)")
+    add("--paintings", type=int, default=100, help="of row visitors (default: 100)")
     add("--of-steps", type=int, help="steps of row recipe in all (default: its own)")
     add("--against", type=pathlib.Path, metavar="CHECKOUT", help="of row whole: another checkout of this program")
     add("--weights", type=pathlib.Path, default=vgg19.bundled_path(), help="the network, for both sides")

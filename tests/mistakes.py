@@ -788,9 +788,9 @@ TOPICS: dict[str, tuple[Row, ...]] = {
             code=2,
         ),
         Row(
-            "stylize town.png night.png -o out.png --coordinator host0:9999 --processes 2 --process 0 --checkpoint kept",
-            "a run of several processes that is to be kept",
-            "--checkpoint must not go with several processes, got both: drop it",
+            "stylize town.png night.png -o out.png --coordinator host0:9999 --processes 2 --process 0 --checkpoint kept --checkpoint-every 90s",
+            "a run of several processes that is to be kept by the clock",
+            "--checkpoint-every must be a number with several processes, whose clocks differ, got 90s: write 100",
             code=2,
         ),
         Row(

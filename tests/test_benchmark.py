@@ -24,6 +24,16 @@ MEASURED = {
     "relay": ["plain"],
     "loop": ["frames", "alone"],
     "sweep": ["batch", "in turn"],
+    "studio": [
+        *(
+            "the page, empty caches",
+            "first frame, empty caches",
+            "the page, kept programs",
+            "first frame, kept programs",
+        ),
+        *(f"first frame, warm process{which}" for which in ("", ", another shape", ", that shape")),
+    ],
+    "visitors": ["after 1 paintings", "after 2 paintings"],
 }
 RELAYS = "coarse to fine, L-BFGS", "fast to full size"
 SMALL = {
@@ -32,6 +42,8 @@ SMALL = {
     "recipe": ["--size", "64", "--of-steps", "2"],
     "relay": ["--size", "64", "--descent", "4", "--ways", *RELAYS],
     "memory": ["--repeats", "1"],
+    "studio": ["--repeats", "1"],
+    "visitors": ["--paintings", "2"],
 }
 
 
@@ -56,6 +68,8 @@ def said(benchmark, weights, tmp_path, capsys, monkeypatch):
     cases = importlib.import_module("benchmarks.cases")
     few = cases.RECIPE._replace(content={"relu2_2": 1.0}, style={"relu1_1": 1.0, "relu3_1": 1.0})
     monkeypatch.setattr(cases, "RECIPE", few)
+    visits = importlib.import_module("benchmarks.visits")
+    monkeypatch.setattr(visits, "SETTINGS", {"quality": "full", "recipe": "tf-tutorial", "steps": "4"})
 
     def call(row):
         words = [row, "--size", "48", "--repeats", "2", "--steps", "1", "--weights", weights]
@@ -74,7 +88,7 @@ def test_a_row_prints_a_table_and_writes_every_value(said, row):
     more = {*RELAYS} if row == "relay" else set()
     assert {*MEASURED[row]} - missing <= result["measured"].keys() <= {*MEASURED[row]} | more
     for name, values in result["measured"].items():
-        assert len(values) == (1 if row in ("loss", "memory") else 2)
+        assert len(values) == (1 if row in ("loss", "memory", "studio", "visitors") else 2)
         assert min(values) > 0
         assert re.search(rf"^  {name} +[\d.]+ (s|MiB)  \([\d.]+ to [\d.]+\)", table, re.MULTILINE)
     others = result["measured"].keys() - {result["base"]}

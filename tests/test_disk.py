@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 from PIL import Image
@@ -132,6 +133,43 @@ def test_a_folder_that_vanishes_while_it_paints_costs_no_picture(what, here, mon
         assert "the picture is in " in said
         place = pathlib.Path(said.rpartition("the picture is in ")[2])
     assert images.load(place).shape == (32, 40, 3)
+
+
+@pytest.fixture
+def small_disk(here):
+    """A folder that holds 32 kB and no more: a file system of its own, in memory."""
+    place = here / "small"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", place], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"nobody may mount a file system here: {made.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_costs_no_picture_and_nothing_that_was_there(small_disk, here, capsys):
+    (small_disk / "a.png").write_bytes(b"what was there before")
+    with contextlib.suppress(OSError), open(small_disk / "full", "wb") as file:
+        while True:
+            file.write(bytes(1024))
+            file.flush()
+    assert cli.main(["stylize", *PICTURES, "--steps", "2", "-o", "small/a.png"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in said
+    assert images.load(said.rpartition("the picture is in ")[2]).shape == (32, 40, 3)
+    assert (small_disk / "a.png").read_bytes() == b"what was there before"
+    assert sorted(path.name for path in small_disk.iterdir()) == ["a.png", "full"]
+
+
+def test_a_disk_that_fills_up_with_checkpoints_costs_no_picture(small_disk, here, capsys):
+    """The one before the first step fits; those with a picture and its moments do not."""
+    kept = ["--checkpoint", "small/kept", "--checkpoint-every", "1"]
+    assert cli.main(["stylize", *PICTURES, "--steps", "30", "-o", "a.png", *kept]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("checkpoint: ")]
+    assert said
+    assert all("No space left on device" in line and "the run goes on" in line for line in said)
+    assert images.load("a.png").shape == (32, 40, 3)
+    assert [path.name for path in (small_disk / "kept").iterdir() if path.suffix != ".checkpoint"] == [storage.LOCK]
 
 
 @pytest.mark.parametrize("name", ["sweep", "batch"])

@@ -24,7 +24,7 @@ MD5 = hashlib.md5(BODY).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/whole honours ranges, /ranges-ignored does not, /cut stops half way, /missing is a 404, /elsewhere sends on."""
+    """/whole honours ranges, /ranges-ignored does not, /cut stops half way, /drip sends for ever."""
 
     server: "Server"
 
@@ -37,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://example.com/file")
             return self.end_headers()
-        if self.path in ("/stall", "/other-part", "/unsaid", "/nonsense"):
+        if self.path in ("/stall", "/drip", "/other-part", "/unsaid", "/nonsense"):
             return self.misbehave(body)
         start = int(re.findall(r"\d+", asked)[0]) if asked and self.path != "/ranges-ignored" else 0
         self.send_response(206 if start else 200)
@@ -48,10 +48,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body[start : len(body) // 2] if self.path == "/cut" else body[start:])
 
     def misbehave(self, body):
-        """/stall stops half way and is silent; /other-part was not asked for; others lie about lengths."""
+        """/stall stops half way, /drip goes on by bytes; /other-part was not asked for; others lie about lengths."""
         self.send_response(206 if self.path == "/other-part" else 200)
         half = len(body) // 2
-        if self.path == "/stall":
+        if self.path in ("/stall", "/drip"):
             self.send_header("Content-Length", str(len(body)))
         elif self.path == "/other-part":
             self.send_header("Content-Range", f"bytes {half}-{len(body) - 1}/{len(body)}")
@@ -59,6 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "-x")
         self.end_headers()
         with contextlib.suppress(OSError):  # whoever asked has gone
+            while self.path == "/drip" and not self.server.left.wait(0.01):
+                self.wfile.write(b"x")
             self.wfile.write(
                 body[half:] if self.path == "/other-part" else body[:half] if self.path == "/stall" else body * 2
             )
@@ -147,6 +149,13 @@ def test_a_server_that_falls_silent_is_left_and_gone_on_with_elsewhere(server, t
     fetch.download(urls(server, "stall", "whole"), tmp_path / "f", size=len(BODY), md5=MD5, timeout=0.3)
     assert (tmp_path / "f").read_bytes() == BODY
     assert server.asked[-1] == ("/whole", "bytes=150000-")
+
+
+def test_a_server_that_drips_is_left_after_so_many_seconds(server, tmp_path):
+    """Each byte comes long before the connection counts as silent."""
+    with pytest.raises(OSError, match=r"it was cut at \d+ of 300000 bytes"):
+        fetch.download(urls(server, "drip"), tmp_path / "f", size=len(BODY), md5=MD5, longest=0.2)
+    assert not (tmp_path / "f").exists()
 
 
 def test_no_more_is_read_than_the_file_has(server, tmp_path):

@@ -359,6 +359,42 @@ def test_two_processes_do_a_command_and_the_first_one_writes(name, flags, writte
     assert {7, 10, 12} <= {*steps}
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [("stylize", ("--mesh", "space=2")), ("sweep", ("--mesh", "data=2", "--strength", ".2,.4,.6,.8", "--chunk", 2))],
+)
+def test_two_processes_go_on_to_the_same_bits(name, flags, pictures, tmp_path):
+    """Killed together and begun again by `resume`; one of them keeps the run, and the other says nothing."""
+    argv = [*NST_JAX, name, *pictures, "--steps", 40, "--no-cache", *flags]
+
+    def out(folder):
+        return tmp_path / folder / ("out.png" if name == "stylize" else "out")
+
+    def written(path):
+        return {each.name: each.read_bytes() for each in sorted([path, *path.glob("*")]) if each.suffix == ".png"}
+
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
+    with two_processes(lambda k: [*argv, "-o", out("whole")]) as started:
+        said = [process.communicate(timeout=PATIENCE) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    kept = tmp_path / "kept"
+    with two_processes(lambda k: [*argv, "-o", out("cut"), "--checkpoint", kept, "--checkpoint-every", 4]) as started:
+        deadline = time.monotonic() + PATIENCE
+        while not [path for path in kept.glob("*.checkpoint") if int(path.stem) >= (3 if name == "stylize" else 8)]:
+            running = None in [process.poll() for process in started]
+            assert running, [path.name for path in kept.glob("*")]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    assert not out("cut").is_file()
+    with two_processes(lambda k: [*NST_JAX, "resume", kept]) as started:
+        said = [process.communicate(timeout=PATIENCE) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert said[1] == ("", "")
+    assert "painted" in said[0][0]
+    assert written(out("cut")) == written(out("whole")) != {}
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_where_a_process_is_killed_the_others_launcher_says_so_and_ends(tmp_path, victim):
     with two_processes(lambda k: command("heartbeat", tmp_path / f"{k}.npz")) as started:

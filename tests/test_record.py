@@ -272,8 +272,11 @@ def test_a_changed_version_device_or_network_is_said():
         "device was cpu (cpu), is tpu (TPU v9)",
         "network was af80, is be12be12be12",
     ]
-    stopped = SOUND._replace(stages=[{"size": [64, 48], "steps": 90}], steps=40)
-    assert record.changes(stopped, SOUND) == ["the run was stopped after 40 of 90 steps, is done whole"]
+
+
+def test_where_a_picture_was_stopped():
+    whole = SOUND._replace(stages=[{"size": [64, 48], "steps": 90}], steps=90)
+    assert [whole._replace(steps=steps).stopped for steps in (40, 90, None, 0)] == [40, None, None, None]
 
 
 def test_metadata_are_kept_by_nobody_elses_wish():

@@ -493,7 +493,7 @@ def test_a_changed_version_device_or_network_is_said(forged, again, monkeypatch)
     assert device == f"changed:  device was tpu (TPU v9), is {devices.describe()}: the picture may differ"
     assert network.startswith("changed:  network was ")
     code, err, _ = again(forged(stages=[{"size": [64, 48], "steps": 90}], steps=40))
-    assert err.startswith("changed:  the run was stopped after 40 of 90 steps, is done whole")
+    assert err == "stopped:  after 40 of 90 steps, as it was then\n"
 
 
 def test_other_inputs_are_refused(forged, again):

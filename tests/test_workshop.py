@@ -193,7 +193,8 @@ def test_turns_after_a_stop_are_not_recorded():
 # Stops
 
 
-def test_a_stop_leaves_the_picture_of_the_step_it_was_at():
+def test_a_stop_leaves_the_picture_of_the_step_it_was_at(command, tmp_path):
+    """And `rerun` stops there too, at whatever step that was."""
     controls = Controls()
     shorter = workshop.paint(asked(ladder="24:12"))
     spy = Spy(lambda frame: frame.step == 12 and controls.stop.set())
@@ -204,6 +205,12 @@ def test_a_stop_leaves_the_picture_of_the_step_it_was_at():
     assert result.image.shape == (32, 40, 3)  # still coarse, at the size that was asked for
     np.testing.assert_array_equal(spy.frames[-1].image, shorter.frame.image)
     np.testing.assert_allclose(result.image, images.resize(shorter.frame.image, (32, 40)).clip(0, 1), atol=1e-6)
+    result.save(path := tmp_path / "stopped.png")
+    assert rerun(command, path, tmp_path) == path.read_bytes()
+    odd = workshop.paint(asked(), controls=Controls(last=13))
+    assert (odd.record.steps, odd.record.total) == (13, 25)
+    odd.save(path := tmp_path / "odd.png")
+    assert rerun(command, path, tmp_path) == path.read_bytes()
 
 
 def test_a_stop_from_another_thread_ends_a_long_run_soon():

@@ -129,7 +129,7 @@ def add_checkpoint(parser) -> None:
     group = parser.add_argument_group("checkpoints").add_argument
     text = "keep the run there on its way: `nst-jax resume DIR` goes on with it, to the same bits, whatever ended it"
     group("--checkpoint", metavar="DIR", help=text)
-    text = "how often: 90s, or a number of steps (default: 60s)"
+    text = "how often: 90s, or a number of steps (default: 60s, of several processes 50 steps)"
     group("--checkpoint-every", metavar="TIME|N", type=as_type(values.pace), help=text)
 
 

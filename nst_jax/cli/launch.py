@@ -65,8 +65,9 @@ def check(args) -> None:
         raise Refused(f"--process must be below --processes {args.processes}, {got}")
     if missing and len(missing) < 3 and args.processes != 1 and not found_here():
         raise Refused(f"processes must know of each other, got nothing found: add {missing[0]}")
-    if is_one_of_several(args) and getattr(args, "checkpoint", None):
-        raise Refused("--checkpoint must not go with several processes, got both: drop it")
+    if is_one_of_several(args) and (every := getattr(args, "checkpoint_every", None)) and every.seconds:
+        got = f"got {every.seconds:g}s: write 100"
+        raise Refused(f"--checkpoint-every must be a number with several processes, whose clocks differ, {got}")
     if is_one_of_several(args) and getattr(args, "minutes", None):
         raise Refused("--minutes must not go with several processes, whose clocks differ, got both: use steps")
 

@@ -56,6 +56,8 @@ def _run(args):
         except orders.Refused as error:
             raise ValueError(f"settings must be ones that go together, got: {error}") from None
         _say_changes(known, local, args)
+        if known.stopped:
+            progress.say(f"stopped:  after {known.stopped} of {known.total} steps, as it was then")
         return stylize.carry_out(local, outputs, keep=not args.no_cache, record=known)
 
 

@@ -9,16 +9,24 @@ import math
 import os
 from collections.abc import Iterator
 
-from nst_jax.cli import flags, progress
+from nst_jax.cli import flags, launch, progress
 from nst_jax.orders import values
 from nst_jax.orders.order import Order, Refused
+
+EVERY = values.Every(seconds=60.0)
+EVERY_TOGETHER = values.Every(steps=50)  # with several processes, whose clocks differ
 
 
 def arguments(parser):
     parser.add_argument("folder", metavar="DIR", help="what --checkpoint named")
+    launch.arguments(parser)
 
 
 def run(args):
+    return launch.run(args, _go_on)
+
+
+def _go_on(args):
     from nst_jax import cli
     from nst_jax.orders import checkpoints
 
@@ -39,6 +47,7 @@ def run(args):
     os.chdir(kept.command.folder)
     first = cli.parser().parse_args(kept.command.argv)
     first.argv, first.checkpoint, first.resumed = kept.command.argv, folder, kept
+    first.processes = 1  # those that go on know of each other already
     with flags.usage(first):
         return first.run(first)
 
@@ -71,7 +80,13 @@ def keeper(args) -> Iterator:
     from nst_jax.orders import checkpoints
 
     command = checkpoints.Command(tuple(args.argv), os.getcwd())
-    every = args.checkpoint_every or values.Every(60.0)
-    resumed = getattr(args, "resumed", None)
-    with checkpoints.opened(args.checkpoint, command, every=every, resumed=resumed, said=progress.say) as found:
-        yield found
+    every, kind = args.checkpoint_every or EVERY, checkpoints.Keeper
+    if launch.is_watched():
+        every, kind = every if every.steps else EVERY_TOGETHER, checkpoints.Together
+    more = {"every": every, "resumed": getattr(args, "resumed", None)}
+    if launch.is_first():
+        with checkpoints.opened(args.checkpoint, command, said=progress.say, kind=kind, **more) as found:
+            yield found
+    else:  # the first one has the folder, writes and speaks
+        with contextlib.closing(kind(args.checkpoint, command, said=lambda text: None, **more)) as found:
+            yield found

@@ -55,7 +55,6 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper
     """
     from nst_jax.orders import compose, networks, prepare, workshop
     from nst_jax.orders import record as records
-    from nst_jax.orders.watchers import Silent
     from nst_jax.painting import programs
 
     begun = time.perf_counter()
@@ -75,19 +74,27 @@ def carry_out(order: Order, outputs: Outputs, *, keep: bool, record=None, keeper
     task = networks.with_network(task._replace(notes=()), network)
     followed = prepare.follow(task, record, machine) if record else prepare.Followed(())
     item = prepare.item(task, machine, stages=followed.stages)
+    controls = workshop.Controls(last=record and record.stopped)
     if not launch.is_first():
-        workshop.carry_out(item._replace(watchers=(Silent(outputs.save_every or None),)), machine)
-        return 0
+        return _accompany(item, machine, outputs, controls=controls, keeper=keeper)
     item = item._replace(watchers=tuple(watchers(outputs)))
     notes = [*item.task.notes, *([f"changed:  {followed.why}"] if followed.why else [])]
-    return follow(item, machine, outputs, notes, begun=begun, keeper=keeper, live=live)
+    return follow(item, machine, outputs, notes, controls=controls, begun=begun, keeper=keeper, live=live)
 
 
-def follow(item, machine, outputs: Outputs, notes, *, begun: float, keeper, live=None) -> int:
+def _accompany(item, machine, outputs: Outputs, **more) -> int:
+    """Go through the frames of a run that another process shows and saves."""
+    from nst_jax.orders import workshop
+    from nst_jax.orders.watchers import Silent
+
+    workshop.carry_out(item._replace(watchers=(Silent(outputs.save_every or None),)), machine, **more)
+    return 0
+
+
+def follow(item, machine, outputs: Outputs, notes, *, controls, begun: float, keeper, live=None) -> int:
     """Say what is ready, paint it, and write the picture, whatever ended it."""
     from nst_jax.orders import prepare, workshop
 
-    controls = workshop.Controls()
     plans = ", ".join(dict.fromkeys(str(stage.plan) for stage in prepare.stages_of(item.record)))
     with progress.stop_on_signals(controls) as stopped:
         try:

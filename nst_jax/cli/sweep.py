@@ -64,15 +64,16 @@ def _paint(args, points, keeper, begun) -> int:
     if not args.no_cache:
         programs.keep()
     sweep = sweeps.make(points, chunk=args.chunk, watchers=lambda point: stylize.watchers(outputs[point.name])[1:])
+    sweep = sweep._replace(keeper=keeper)
     if not launch.is_first():
-        return _accompany(sweep)
+        return _accompany(sweep, args.output)
     first = sweep.items[0]
     alone = sweep.chunk == 1
     plan = str(_plan(first)) if alone else f"whole, in batches of {sweep.chunk}"
     progress.say_head(first.record, first.task.notes, plan)
     progress.say(f"sweep:    {len(points)} pictures, {_how_many(sweep.chunk, len(points))}")
     storage.ensure_folder(args.output)
-    return _follow(args, sweep._replace(keeper=keeper), begun)
+    return _follow(args, sweep, begun)
 
 
 def _follow(args, sweep, begun) -> int:
@@ -126,13 +127,14 @@ def _with_log(path, sweep):
         log.end(None)
 
 
-def _accompany(sweep) -> int:
+def _accompany(sweep, folder) -> int:
     """Go through the frames of a sweep that another process shows and saves."""
-    from nst_jax.orders import workshop
+    from nst_jax.orders import sweeps, workshop
     from nst_jax.orders.watchers import Silent
 
     plain = [item._replace(watchers=tuple(Silent(each.every) for each in item.watchers)) for item in sweep.items]
-    for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk):
+    keeping = sweeps.keeping(sweep, sweeps.there(sweep, folder))
+    for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk, keeping=keeping):
         pass
     return 0
 

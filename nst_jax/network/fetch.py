@@ -4,11 +4,12 @@ import hashlib
 import http.client
 import os
 import pathlib
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nst_jax.network import convert, vgg19
 from nst_jax.pictures.download import HEADERS, reason
@@ -56,8 +57,12 @@ def download(
     md5: str,
     progress: Progress = lambda done, size: None,
     timeout: float = 30,
+    longest: float = 3600,
 ) -> None:
-    """Write the file of this size and md5 to `path`, whole or not at all; a `.part` file beside it is gone on with."""
+    """Write the file of this size and md5 to `path`, whole or not at all; a `.part` file beside it is gone on with.
+
+    `timeout`: seconds of silence; `longest`: seconds in all that a server may send for.
+    """
     for url in urls:
         _check_secure(url)
     path = pathlib.Path(path)
@@ -65,7 +70,7 @@ def download(
     failures = []
     for url in urls:
         try:
-            _append(url, part, size, progress, timeout)
+            _append(url, part, _Limits(size, timeout, longest), progress)
             _verify(part, md5)
             return os.replace(part, path)
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -73,21 +78,28 @@ def download(
     raise OSError(", ".join(failures))
 
 
-def _append(url, part, size, progress, timeout):
+class _Limits(NamedTuple):
+    size: int
+    timeout: float
+    longest: float
+
+
+def _append(url, part, limits, progress):
     """Fetch what the part lacks; all of it, where the server gives no ranges."""
-    done = part.stat().st_size if part.exists() else 0
+    done, size = part.stat().st_size if part.exists() else 0, limits.size
     if done == size:
         return
     headers = HEADERS | ({"Range": f"bytes={done}-"} if 0 < done < size else {})
-    with _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
+    with _opener().open(urllib.request.Request(url, headers=headers), timeout=limits.timeout) as answer:
         if answer.status == 206 and not _resumes(answer, done):
             raise OSError("it sends another part than was asked for")
         done = done if answer.status == 206 else 0
         length = answer.headers.get("Content-Length")
         if length is not None and done + int(length) != size:
             raise OSError(f"it offers {done + int(length)} bytes, not {size}")
+        deadline = time.monotonic() + limits.longest
         with part.open("ab" if done else "wb") as out:
-            while chunk := answer.read1(min(2**16, size - done)):
+            while time.monotonic() < deadline and (chunk := answer.read1(min(2**16, size - done))):
                 done += out.write(chunk)
                 progress(done, size)
     if done < size:

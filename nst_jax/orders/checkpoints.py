@@ -18,7 +18,7 @@ from nst_jax.orders import record as records
 from nst_jax.orders import snapshots
 from nst_jax.orders.record import Record
 from nst_jax.orders.values import Every
-from nst_jax.painting import runs
+from nst_jax.painting import devices, runs
 from nst_jax.painting.runs import Run, Snapshot
 
 SUFFIX = ".checkpoint"
@@ -199,6 +199,19 @@ class Keeper:
             path.unlink(missing_ok=True)
 
 
+class Together(Keeper):
+    """Keeps a run of several processes: all gather it at the same steps, and the first one writes."""
+
+    def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
+        """Keep a run if it is time to, in every process: a file that is being written is waited for, not passed by."""
+        self._wait()
+        super().see(run, watchers)
+
+    def _write(self, kept):
+        if devices.is_first_process():
+            super()._write(kept)
+
+
 Kind = TypeVar("Kind", bound=Keeper)
 
 
@@ -232,8 +245,5 @@ def opened(
             raise ValueError(
                 f"checkpoint must be a new folder, {got}: `nst-jax resume` goes on with it, or name another"
             )
-        keeper = kind(folder, command, every=every, resumed=resumed, said=said)
-        try:
+        with contextlib.closing(kind(folder, command, every=every, resumed=resumed, said=said)) as keeper:
             yield keeper
-        finally:
-            keeper.close()

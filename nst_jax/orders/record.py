@@ -51,6 +51,11 @@ class Record(NamedTuple):
         """Steps that were planned."""
         return sum(stage["steps"] for stage in self.stages)
 
+    @property
+    def stopped(self) -> int | None:
+        """The step after which the picture was stopped, if it was."""
+        return self.steps if self.steps and self.steps < self.total else None
+
 
 # Made
 
@@ -319,8 +324,6 @@ def changes(before: Record, now: Record) -> list[str]:
         found.append(f"device was {printable(before.device, longest=80)}, is {now.device}")
     if before.network and (was := before.network.get("sha256")) != now.network["sha256"]:
         found.append(f"network was {printable(was, longest=12)}, is {now.network['sha256'][:12]}")
-    if before.steps is not None and before.steps < before.total:
-        found.append(f"the run was stopped after {before.steps} of {before.total} steps, is done whole")
     return found
 
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nst_jax.ground.choices import one_line
@@ -131,12 +131,10 @@ def paint(
     said: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
-    rows, names, lost = there(sweep, folder), [point.name for point in sweep.points], []
-    keeping = sweep.keeper and workshop.Keeping(sweep.keeper, names, frozenset(names[number] for number in rows))
+    rows, lost = there(sweep, folder), []
+    more = {"controls": controls, "progress": progress, "keeping": keeping(sweep, rows)}
     try:
-        found = workshop.carry_out_all(
-            sweep.items, sweep.machine, chunk=sweep.chunk, controls=controls, progress=progress, keeping=keeping
-        )
+        found = workshop.carry_out_all(sweep.items, sweep.machine, chunk=sweep.chunk, **more)
         for number, result in found:
             try:
                 rows |= {number: _save(sweep, number, result, folder)} if result.frame else {}
@@ -187,6 +185,12 @@ def there(sweep: Sweep, folder) -> dict[int, tables.Row]:
     names = {point.name: number for number, point in enumerate(sweep.points)}
     rows = {name: row for name, row in known.items() if os.path.isfile(os.path.join(folder, name))}
     return {names[name]: tables.Row(**row | {"values": tuple(row["values"])}) for name, row in rows.items()}
+
+
+def keeping(sweep: Sweep, rows: Collection[int]) -> workshop.Keeping | None:
+    """Who keeps a sweep's pictures, if somebody does; those of these numbers are there."""
+    names = [point.name for point in sweep.points]
+    return sweep.keeper and workshop.Keeping(sweep.keeper, names, frozenset(names[number] for number in rows))
 
 
 def _cells(point, result, judged) -> dict[str, Any]:

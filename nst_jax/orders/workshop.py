@@ -41,9 +41,13 @@ CHUNK, LIVELY = 1.0, 1.5  # seconds: of a chunk of steps, and between frames tha
 
 
 class Controls:
-    """How a run is stopped and steered from outside, from any thread; it looks between chunks of a second or so."""
+    """How a run is stopped and steered from outside, from any thread; it looks between chunks of a second or so.
 
-    def __init__(self):
+    `last`: the step after which it stops by itself, where that is not the recipe's last.
+    """
+
+    def __init__(self, *, last: int | None = None):
+        self.last = last
         self.stop = threading.Event()
         self.going = threading.Event()  # cleared: it waits where it is
         self.going.set()
@@ -54,6 +58,10 @@ class Controls:
         """Wait while the run is paused, and not stopped."""
         while not self.going.wait(0.1) and not self.stop.is_set():
             pass
+
+    def ends(self, run: Run) -> bool:
+        """Whether a run is to end where it stands."""
+        return self.stop.is_set() or run.done == self.last
 
     def turn(self) -> Turn | None:
         """The last turn that was asked for since it was looked for."""
@@ -339,16 +347,17 @@ def paint_in_chunks(
 
     Turns are taken at their steps, and from the controls between chunks; a stop ends it after one more frame.
     """
+    known = [step for step, _ in turns] + ([controls.last] if controls.last else [])
     seconds, shown = None, -math.inf  # the first chunk, of one step, is shown
     planned = [turn for turn in turns if turn[0] >= run.done]  # one that goes on has taken those before
     rewinder = Rewinder.of(run)
     with runs.compiling_ahead() as ahead:
-        while not run.finished and not controls.stop.is_set():
+        while not run.finished and not controls.ends(run):
             controls.wait()
             turn = controls.turn()
             while planned and planned[0][0] <= run.done:
                 turn = planned.pop(0)[1]
-            marks = [runs.until(run, n) for n in every] + [step - run.done for step, _ in planned[:1]]
+            marks = [runs.until(run, n) for n in every] + [step - run.done for step in known if step > run.done]
             compiled, begun = run.info is not None and run.step < run.now.steps, time.perf_counter()
             count = min(*marks, _chunk(seconds))
             run = painter.consume(run, count, turn=turn)
@@ -360,7 +369,7 @@ def paint_in_chunks(
             except Diverged as error:
                 yield from _where_it_was_sound(error)
                 raise
-            fixed = any(run.done % n == 0 for n in every) or end or controls.stop.is_set() or bool(note)
+            fixed = any(run.done % n == 0 for n in every) or end or controls.ends(run) or bool(note)
             if fixed or (jax.process_count() == 1 and time.perf_counter() - shown > LIVELY):  # clocks differ
                 yield run, [frame._replace(fixed=fixed, note=note) for frame in painter.look(run)]
                 shown = time.perf_counter()
