@@ -13,6 +13,7 @@ from nst_jax.orders import workshop
 from nst_jax.painting import painter, rewinding, transfer
 from nst_jax.painting.job import Job
 from nst_jax.painting.rewinding import Diverged, Rewinder
+from nst_jax.painting.runs import restore, snapshot
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -148,6 +149,19 @@ def test_a_line_search_begins_anew(narrow, town, night, monkeypatch):
     assert notes
     assert all("a fresh line search" in note for _, note in notes)
     assert [turn for _, turn in runs[-1].turns] == [recipes.Turn()]
+
+
+def test_what_a_turn_begins_anew_is_not_kept(narrow, town, night):
+    """L-BFGS remembers two pictures a step; a copy of them would double what a run takes."""
+    one = job(town, night, optimizer="lbfgs", settings={"memory": 50}, schedule=recipes.once(100))
+    run = painter.advance(painter.start(narrow, one), 5)
+    kept = Rewinder.of(run).kept
+    held = sum(leaf.nbytes if leaf.strides and any(leaf.strides) else leaf.itemsize for leaf in kept.leaves)
+    assert held < 10 * town.nbytes < 100 * town.nbytes < sum(leaf.nbytes for leaf in jax.tree.leaves(run.state))
+    again, whole = (
+        painter.advance(restore(run.subject, each), 5, turn=recipes.Turn(style=2.0)) for each in (kept, snapshot(run))
+    )
+    np.testing.assert_array_equal(*(transfer.picture(r.subject.solver(r.now), r.state) for r in (again, whole)))
 
 
 def test_windows_are_left_alone():

@@ -31,6 +31,9 @@ MATRICES = 20  # of a layer's channels, and kernels turned round, at most at onc
 # Multiplications of one convolution in a run from which Winograd's ways pay: at 128 px they save a sixth of a step and
 # take four seconds more to compile, which eighty steps repay; and programs are kept for the next runs
 REPAID = 3e10
+# Maps of the first block's width that a CPU's libraries take besides XLA's buffers where nearest features are sought:
+# what a process had more, at 512 and 1024 px, and in windows of 1024
+SCRATCH = 2.0
 PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
 
@@ -168,16 +171,22 @@ def peak(plan: Plan, load: Load) -> int:
     pixels = math.prod(load.shape)
     kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
     guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in {*load.style, *load.neighbours})
-    process = PROCESS if jax.default_backend() == "cpu" else 0
-    once = process + network + load.held + 4 * pixels * (kept + guides)
-    return int(once + step(plan, load))
+    once = network + load.held + 4 * pixels * (kept + guides) + step(plan, load)
+    return int(once + (_beside(plan, load) if jax.default_backend() == "cpu" else 0))
+
+
+def _beside(plan, load) -> float:
+    """Bytes of a host's process that are in none of XLA's buffers."""
+    widths, _ = vgg19.shape_of(load.params)
+    maps = 4 * widths[0] * math.prod(_area(plan, load))
+    return PROCESS + (SCRATCH * maps if load.neighbours else 0)
 
 
 def step(plan: Plan, load: Load) -> float:
     """Bytes of the buffers of one step of one picture."""
     widths, _ = vgg19.shape_of(load.params)
     pixels = math.prod(load.shape)
-    of = tiles.grid(load.params, load.shape, plan.window, load.layers).shape if plan.window else None
+    of = _area(plan, load) if plan.window else None
     moments = MATRICES * sum(widths[_block(layer) - 1] ** 2 for layer in load.style)
     besides, least, share = ROOTED if load.rooted and not of else (BESIDES, LEAST, REGIONAL)
     regional = share * max(0, load.guided - 1) * sum(_floats(layer, load) for layer in load.style)
@@ -188,6 +197,11 @@ def step(plan: Plan, load: Load) -> float:
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
     return 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
+
+
+def _area(plan, load) -> tuple[int, int]:
+    """Rows and columns that are computed at once."""
+    return tiles.grid(load.params, load.shape, plan.window, load.layers).shape if plan.window else load.shape
 
 
 def _kept(again: int, load: Load) -> float:

@@ -7,6 +7,9 @@ back to the same step. That is a turn like any other: a rerun of the record take
 import math
 from typing import NamedTuple
 
+import jax
+import numpy as np
+
 from nst_jax.painting import runs, transfer
 from nst_jax.painting.painter import One
 from nst_jax.painting.runs import Run, Snapshot
@@ -30,7 +33,7 @@ class Rewinder(NamedTuple):
     @classmethod
     def of(cls, run: Run) -> "Rewinder":
         """One that can send a run back to where it stands now."""
-        return cls(runs.snapshot(run)) if _can_go_back(run) else cls()
+        return cls(_snapshot(run)) if _can_go_back(run) else cls()
 
     def look(self, run: Run) -> tuple["Rewinder", Run, str]:
         """(what to go on with, the run, why it was sent back or nothing) after a look at a run, at a fixed step."""
@@ -38,7 +41,7 @@ class Rewinder(NamedTuple):
             return self, run, ""
         if not transfer.has_gone_wrong(run.state):
             due = run.done // EVERY > (self.kept.done // EVERY if self.kept else -1)
-            return (self._replace(kept=runs.snapshot(run)) if due else self), run, ""
+            return (self._replace(kept=_snapshot(run)) if due else self), run, ""
         got = f"got {_times(run)} at step {run.done}"
         if self.kept is None or self.times == MOST:
             again = f" after going back {self.times} times" if self.times else ""
@@ -52,6 +55,13 @@ class Rewinder(NamedTuple):
         how = "half the learning rate" if lower is not turn else "a fresh line search"
         why = f"the loss has gone wrong, {got}: back to step {before.done}, with {how}"
         return self._replace(times=self.times + 1), runs.turned(before, lower), why
+
+
+def _snapshot(run: Run) -> Snapshot:
+    """A run's snapshot without what the turn that goes back begins anew: L-BFGS's memory, most of its state."""
+    kept = runs.snapshot(run._replace(state=transfer.without_memory(run.state)))
+    whole = [np.broadcast_to(x, y.shape) for x, y in zip(kept.leaves, jax.tree.leaves(run.state), strict=True)]
+    return kept._replace(leaves=tuple(whole))
 
 
 def _can_go_back(run) -> bool:

@@ -229,6 +229,15 @@ def turn(state, *, rate: float = 1.0):
     return jax.tree_util.tree_map_with_path(one, state)
 
 
+def without_memory(state):
+    """A state with a zero in the place of each large leaf that a turn begins anew."""
+
+    def one(path, leaf):
+        return jnp.zeros((), leaf.dtype) if _last(path) in ANEW and leaf.size > 1 else leaf
+
+    return jax.tree_util.tree_map_with_path(one, state)
+
+
 def _fill(leaf, value):
     """One value in the place of a leaf: of its shape, type and devices."""
     new = np.full(jnp.shape(leaf), value, leaf.dtype)
