@@ -271,12 +271,17 @@ def test_a_branch_goes_its_own_way_and_is_repeated(house, command, tmp_path):
     np.testing.assert_array_equal(pixels(house.result(other)), rerun(command, house, other, tmp_path))
 
 
-def test_finishing_early_keeps_the_picture_as_it_is(house):
+def test_finishing_early_keeps_the_picture_as_it_is(house, command, tmp_path):
+    """And what repeats it ends at the same step."""
     name, state = paused(house, house.ask(steps=LONG))
     house.post(f"/api/paintings/{name}/finish")
     assert house.state(name)["state"] == "finished"
     house.post(f"/api/paintings/{name}/go-on", code=400)
     assert record_in(house.result(name)).steps == state["step"]
+    np.testing.assert_array_equal(pixels(house.result(name)), rerun(command, house, name, tmp_path))
+    data = house.client.get(f"/api/paintings/{name}/bundle.zip").content
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        assert f"nst_jax.paint(order, controls=nst_jax.Controls(last={state['step']}))" in str(zipped.read("again.py"))
 
 
 def test_first_come_first_served(house):
@@ -316,6 +321,47 @@ def test_a_server_that_ends_goes_on_where_it_was(house):
         assert last.client.get(f"/api/paintings/{name}/frames/latest.jpg?small=1").status_code == 200
     finally:
         last.close()
+
+
+def test_the_history_is_there_when_another_server_goes_on(house):
+    """Its small pictures lie on disk; a step of it is painted again from the beginning, and ends in the same bits."""
+    name = house.paint(house.ask(steps="60"))
+    state = house.until(name, state_is("finished"))
+    known = house.result(name)
+    before = [house.client.get(f"/api/paintings/{name}/frames/{step}.jpg?small=1").content for step in state["history"]]
+    house.close()
+    again = House(house.folder)
+    try:
+        assert again.state(name)["history"] == state["history"]
+        after = [again.client.get(f"/api/paintings/{name}/frames/{step}.jpg").content for step in state["history"]]
+        assert after == before
+        assert again.client.get(f"/api/paintings/{name}/film").status_code == 200
+        step = state["history"][len(before) // 2]
+        other = again.post(f"/api/paintings/{name}/branch", {"step": step, "turn": {"style": 3.0}}, code=201)["id"]
+        again.post(f"/api/paintings/{name}/back", {"step": step})
+        assert again.state(name)["history"][-1] == step
+        again.post(f"/api/paintings/{name}/go-on")
+        for each in (other, name):
+            again.until(each, state_is("finished"))
+        np.testing.assert_array_equal(pixels(again.result(name)), pixels(known))
+        assert [turn[0] for turn in again.state(other)["turns"]] == [step]
+    finally:
+        again.close()
+
+
+def test_a_history_that_can_not_be_stored_stays_in_memory(house, monkeypatch):
+    name = house.paint(house.ask())
+    house.until(name, state_is("finished"))
+    view = house.rooms.paintings[name].view
+    monkeypatch.setattr(view.strip, "path", house.folder / "not" / "there" / "strip.zip")
+    view.rest()
+    assert all(moment.small for moment in view.moments)
+    monkeypatch.undo()
+    view.rest()
+    assert not any(moment.small for moment in view.moments)
+    assert all(map(view.small, view.moments))
+    view.strip.path.write_bytes(b"torn")
+    assert (view.strip.steps(), view.strip.read(10)) == ([], b"")
 
 
 def test_what_goes_wrong_is_said_and_the_next_is_painted(house, monkeypatch):

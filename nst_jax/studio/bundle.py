@@ -25,7 +25,7 @@ SCRIPT = '''"""Paint result.png again, from the pictures beside this file."""
 import nst_jax
 
 {made}
-nst_jax.paint(order).save("again.png")
+nst_jax.paint(order{stop}).save("again.png")
 '''
 
 
@@ -110,7 +110,8 @@ def script(record: Record, names: Mapping[str, list[str]]) -> str:
         for step, values in record.turns
     ]
     made += f"\norder = order.with_values(turns=({_each_on_a_line(turns)}))" if turns else ""
-    return SCRIPT.format(made=made)
+    stop = f", controls=nst_jax.Controls(last={record.stopped})" if record.stopped else ""
+    return SCRIPT.format(made=made, stop=stop)
 
 
 def _each_on_a_line(texts) -> str:

@@ -25,6 +25,7 @@ from nst_jax.pictures import images
 from nst_jax.recipes import Turn
 from nst_jax.studio import asks
 from nst_jax.studio.asks import Ask
+from nst_jax.studio.strips import Strip
 from nst_jax.studio.uploads import Uploads
 from nst_jax.studio.views import Moment, View
 
@@ -85,7 +86,7 @@ class Painting(Shown):
 
     def __init__(self, folder, ask: Ask, about: Mapping[str, Any]):
         self.folder, self.ask, self.about = pathlib.Path(folder), ask, dict(about)
-        self.view, self.controls = View(), workshop.Controls()
+        self.view, self.controls = View(Strip(self.folder / "strip.zip")), workshop.Controls()
         self.state, self.message, self.place = about.get("state", WAITING), about.get("message", ""), 0
         self.wish = ""  # what a sitting that was stopped ends in
         self.at: int | None = about.get("at")  # the step that was gone back to, at or after the last checkpoint
@@ -155,6 +156,7 @@ class Painting(Shown):
             self.turns = [turn for turn in self.turns if turn[0] < step]
             with self.view.lock:
                 self.view.cut(step)
+            self.view.store()
             (self.folder / "result.png").unlink(missing_ok=True)
             self.set_state(PAUSED)
 
@@ -167,7 +169,8 @@ class Painting(Shown):
         other.at, other.asked, other.pending = step, turn, turn
         with self.view.lock:
             view = other.view
-            view.moments, view.curve = list(self.view.moments), list(self.view.curve)
+            view.moments = [moment._replace(small=self.view.small(moment)) for moment in self.view.moments]
+            view.curve = list(self.view.curve)
             view.shape, view.total, view.stage = self.view.shape, self.view.total, dict(self.view.stage)
         view.cut(step)
 
@@ -196,6 +199,7 @@ class Painting(Shown):
         self.set_state(PREPARING)
         result = self._carry_out(order)
         self.pending = self.controls.turn() or self.pending  # asked for too late for this sitting
+        self.view.store()
         if result is not None:
             result.save(self.folder / "result.png")
         if result and result.error and not self.wish:

@@ -117,7 +117,7 @@ async def frame(request):
     if step == "latest":
         data = view.small_bytes if small else view.frame_bytes
     else:
-        data = b"" if moment is None else moment.small if small else moment.large or moment.small
+        data = b"" if moment is None else await run_in_threadpool(view.page, moment, small)
     if not data:
         raise HTTPException(404, "no such frame")
     return routing.jpeg(data)

@@ -15,6 +15,7 @@ from nst_jax.painting.painter import Frame, Run
 from nst_jax.painting.runs import Snapshot
 from nst_jax.pictures import images, thumbnails
 from nst_jax.studio.bell import Bell
+from nst_jax.studio.strips import Strip
 
 EDGE, SMALL = 2048, 160  # px: long edges of frames, and of those in a filmstrip
 MOMENTS = 96  # in a filmstrip
@@ -24,11 +25,14 @@ KINDS = ("content", "style", "variation")
 
 
 class Moment(NamedTuple):
-    """A step that one can go back to: its picture as JPEG, large (while there is room) and small; what goes on."""
+    """A step that one can go back to: its picture as JPEG, large (while there is room) and small; what goes on.
+
+    Of a painting that nobody works on, even the small one is on disk alone.
+    """
 
     step: int
-    small: bytes
-    large: bytes | None
+    small: bytes = b""
+    large: bytes | None = None
     snapshot: Snapshot | None = None
     watchers: tuple = ()
 
@@ -62,9 +66,9 @@ class View:
 
     every = None
 
-    def __init__(self):
-        self.bell, self.lock = Bell(), threading.Lock()
-        self.moments: list[Moment] = []
+    def __init__(self, strip: Strip | None = None):
+        self.bell, self.lock, self.strip = Bell(), threading.Lock(), strip
+        self.moments = [Moment(step) for step in strip.steps()] if strip else []
         self.curve: list[list[float]] = []
         self.shape, self.total, self.step = (0, 0), 0, 0
         self.begun = 0  # the step at which this sitting began
@@ -125,13 +129,33 @@ class View:
                 self.moments = thin([*self.moments[:-1], last])
         self.bell.ring()
 
-    def rest(self) -> None:
-        """Keep little of a run that nobody works on: small pictures, and the newest as it is shown."""
+    def store(self) -> bool:
+        """Have the history's small pictures on disk as well; whether they are."""
         with self.lock:
-            self.moments = [moment._replace(large=None, snapshot=None, watchers=()) for moment in self.moments]
+            pictures = {moment.step: self.small(moment) for moment in self.moments}
+        try:
+            if self.strip and pictures:
+                self.strip.write(pictures)
+            return self.strip is not None
+        except (ValueError, OSError):  # a full disk: it stays in memory
+            return False
+
+    def rest(self) -> None:
+        """Keep little of a run that nobody works on: the newest picture as it is shown, the others on disk."""
+        stored = self.store()
+        with self.lock:
+            self.moments = [Moment(moment.step, b"" if stored else moment.small) for moment in self.moments]
             self._item = self._frame = None
 
     # as a page asks
+
+    def small(self, moment: Moment) -> bytes:
+        """A moment's small picture, wherever it is."""
+        return moment.small or (self.strip.read(moment.step) if self.strip else b"")
+
+    def page(self, moment: Moment, small: bool) -> bytes:
+        """A moment's picture as large as it is there, or small."""
+        return (None if small else moment.large) or self.small(moment)
 
     def cut(self, step: int) -> None:
         """Forget what came after a step."""
@@ -142,7 +166,8 @@ class View:
             self._frame = None  # no longer what the run shows
         if self.moments:
             last = self.moments[-1]
-            self.frame_bytes, self.small_bytes = last.large or last.small, last.small
+            small = self.small(last)
+            self.frame_bytes, self.small_bytes = last.large or small, small
 
     def result(self) -> workshop.Result | None:
         """The picture as it is, with its settings inside; None before the first frame."""
@@ -165,7 +190,7 @@ class View:
     def film(self) -> list[np.ndarray]:
         """The pictures of the history, all of one size."""
         with self.lock:
-            pages = [moment.large or moment.small for moment in self.moments]
+            pages = [page for moment in self.moments if (page := self.page(moment, small=False))]
         shape = images.shape_for((*self.shape, 3), min(720, max(self.shape)))
         return [images.resize(thumbnails.from_bytes(page), shape).clip(0, 1) for page in pages]
 
