@@ -94,6 +94,14 @@ def test_what_an_order_asks_of_the_machine():
     assert asked(precision="bfloat16", max_memory=10**9) == Machine(10**9, "bfloat16", None)
 
 
+def test_a_tpu_convolves_in_bfloat16_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    found = [
+        prepare.machine_of(order.Order().with_values(precision=p), spread=False).dtype for p in (None, *PRECISIONS)
+    ]
+    assert found == ["bfloat16", None, "bfloat16"]
+
+
 def test_bfloat16_is_another_precision_near_float32(here, command):
     paint = ("stylize", "town.png", "night.png", *QUICK, "--weights", vgg19.bundled_path(), "--learning-rate", "0.1")
     for precision in PRECISIONS:

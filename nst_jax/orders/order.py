@@ -78,7 +78,7 @@ class Machine(NamedTuple):
     network: str | None = None
     weights: str | None = None
     preview: bool = False
-    precision: str = "float32"
+    precision: str | None = None  # as suits the device
     max_memory: int | None = None
     max_pixels: int | None = None
     mesh: Mapping[str, int] | None = None

@@ -107,13 +107,14 @@ def follow(task: Task, record: Record, machine: Machine) -> Followed:
 def machine_of(order: Order, *, runs: int = 1, height: int | None = None, spread: bool = True) -> Machine:
     """What an order's run may use of this machine; spread over its devices as the order says, or as they fit."""
     asked = order.machine
-    dtype = None if asked.precision == "float32" else asked.precision
+    precision = asked.precision or devices.own_precision()
     if runs < (data := (asked.mesh or {}).get("data", 1)):
         got = f"got data={data}: write space={data * (asked.mesh or {}).get('space', 1)}"
         raise Refused(f"mesh must not spread more runs than there are, {runs}, {got}")
     mesh = None
     if spread and (asked.mesh or len(jax.devices()) > 1):
         mesh = devices.make_mesh(**asked.mesh) if asked.mesh else devices.mesh_for(runs=runs, height=height)
+    dtype = None if precision == "float32" else precision
     return Machine(asked.max_memory, dtype, None if mesh is None or mesh.size == 1 else mesh)
 
 

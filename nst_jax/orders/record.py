@@ -142,7 +142,8 @@ def _from_format_1(held, name) -> dict[str, Any]:
         if key in held
     }
     stages = [{"size": [w, h], "steps": steps} for w, h, steps in ladder]
-    return {"order": {"recipe": held["recipe"], **flags}, "stages": stages, **kept}
+    asked = {key: value for key, value in flags.items() if (key, value) != ("precision", "float32")}  # said or not
+    return {"order": {"recipe": held["recipe"], **asked}, "stages": stages, **kept}
 
 
 TYPES = {

@@ -143,7 +143,7 @@ FIELDS: tuple[Field, ...] = (
     Field("max-memory", "machine", values.memory, "most memory the run may use, e.g. 4GB (default: the device's)",
           "SIZE", heading=MACHINE, listed=False),
     Field("precision", "machine", values.one_of("float32", "bfloat16"),
-          "what convolutions compute in; all sums are in float32",
+          "what convolutions compute in; all sums are in float32 (default: float32, on TPUs bfloat16)",
           heading=MACHINE, choices=("float32", "bfloat16"), listed=False),
     Field("max-pixels", "machine", values.count, "largest picture that is read or painted", "N", heading=MACHINE,
           recorded=False),
