@@ -59,6 +59,28 @@ def test_a_steps_buffers_are_within_a_quarter_of_what_xla_says(name, shape, plan
     assert memory.step(plan, known) == pytest.approx(said, rel=0.25)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "said"),
+    [
+        ("tf-tutorial", (1024, 1024), None, 1.8e9),
+        ("tf-tutorial", (1024, 1024), "bfloat16", 1.1e9),
+        ("tf-tutorial", (1024, 8192), "bfloat16", 10.0e9),  # one chip of eight
+        ("matching", (1024, 1024), None, 2.8e9),
+        ("matching", (1024, 1024), "bfloat16", 2.2e9),
+        ("tf-tutorial", (512, 512), None, 428e6),
+    ],
+)
+def test_a_tpus_buffers_are_within_a_quarter_of_what_its_compiler_said(name, shape, dtype, said, monkeypatch):
+    """As `scripts/compiled.py` had it from libtpu 0.0.42.1; nothing of a host's process is counted."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    recipe = recipes.get(name)
+    job = Job(jax.ShapeDtypeStruct((*shape, 3), jnp.float32), losses.everywhere(jnp.zeros((8, 8, 3))), recipe, shape)
+    known = jobs.load_at(VGG, job, shape, machine=Machine(None, dtype))
+    assert memory.step(Plan(), known) == pytest.approx(said, rel=0.25)
+    network = sum(4 * leaf.size for leaf in jax.tree.leaves(VGG))
+    assert memory.peak(Plan(), known) - memory.step(Plan(), known) < network + known.held + memory.PROCESS
+
+
 def test_what_is_held_counts_states_and_pictures(narrow):
     job = Job(np.zeros((64, 96, 3), np.float32), losses.everywhere(np.zeros((32, 32, 3))), RECIPE, (64, 96))
     found = jobs.load_at(narrow, job, (64, 96))

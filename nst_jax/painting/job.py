@@ -173,7 +173,7 @@ class Networks:
 
 
 def _plan(params, job, stage, machine) -> Plan:
-    whole = load_at(params, job, stage.shape)
+    whole = load_at(params, job, stage.shape, machine=machine)
     if machine.mesh is not None:  # a device has its rows only
         rows = -(-stage.shape[0] // machine.mesh.shape["space"])
         whole = whole._replace(shape=(rows, stage.shape[1]))
@@ -181,8 +181,8 @@ def _plan(params, job, stage, machine) -> Plan:
     return plan._replace(direct=not memory.repays(params, stage.shape, stage.steps))
 
 
-def load_at(params, job: Job, shape: tuple[int, int]) -> Load:
-    """What a step of a job works on at a stage's shape."""
+def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY) -> Load:
+    """What a step of a job works on at a stage's shape, all of it on one device."""
     widths, convs = vgg19.shape_of(params)
     weights = job.recipe.weights(shape, widths=widths)
     kinds = weights.content, weights.style, weights.near
@@ -194,7 +194,7 @@ def load_at(params, job: Job, shape: tuple[int, int]) -> Load:
     held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
     rooted = bool(style) and job.recipe.style_distance == "wasserstein"
-    return Load(shape, params, content, style, guided, held, rooted, near)
+    return Load(shape, params, content, style, guided, held, rooted, near, machine.dtype)
 
 
 # Pictures

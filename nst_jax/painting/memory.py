@@ -34,6 +34,8 @@ REPAID = 3e10
 # Maps of the first block's width that a CPU's libraries take besides XLA's buffers where nearest features are sought:
 # what a process had more, at 512 and 1024 px, and in windows of 1024
 SCRATCH = 2.0
+# What libtpu's programs for a v5e hold, of what a CPU's do, at 1024 px: of smaller maps its fast memory holds a part
+TPU = {None: 1.2, "bfloat16": 0.85}
 PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a host: less where these are kept
 
 
@@ -73,6 +75,7 @@ class Load(NamedTuple):
     held: int = 0  # bytes: states, and pictures kept beside them
     rooted: bool = True  # whether the style distance takes roots of moments
     neighbours: tuple[str, ...] = ()
+    dtype: str | None = None  # what convolutions compute in; None: float32
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -196,7 +199,8 @@ def step(plan: Plan, load: Load) -> float:
     known = neighbours.ROWS * (2 * neighbours.BLOCK + 3 * channels) if load.neighbours else 0  # a block, the features
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
-    return 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
+    held = 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
+    return held * (TPU[load.dtype] if jax.default_backend() == "tpu" else 1)
 
 
 def _area(plan, load) -> tuple[int, int]:

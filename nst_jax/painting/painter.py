@@ -152,7 +152,7 @@ class One(NamedTuple):
 
     def smaller(self, stage: Stage) -> Stage:
         """The same stage in less memory."""
-        load = jobs.load_at(self.network(stage), self.job, stage.shape)
+        load = jobs.load_at(self.network(stage), self.job, stage.shape, machine=self.machine)
         return stage._replace(plan=memory.smaller(stage.plan, load))
 
 

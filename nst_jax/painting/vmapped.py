@@ -89,7 +89,7 @@ def fitting_chunk(params, job: Job, *, count: int, machine: Machine = ANY) -> in
     """
     if jax.devices()[0].platform == "cpu":
         return 1
-    load = one_job.load_at(params, job, job.shape)
+    load = one_job.load_at(params, job, job.shape, machine=machine)
     each = memory.step(WHOLE, load) + load.held
     most = 1 + max(0, int(((machine.memory or memory.total()) - memory.peak(WHOLE, load)) / each))
     return math.ceil(count / math.ceil(count / most))
