@@ -333,6 +333,7 @@ def test_the_history_is_there_when_another_server_goes_on(house):
     again = House(house.folder)
     try:
         assert again.state(name)["history"] == state["history"]
+        assert again.state(name)["curve"] == state["curve"]
         after = [again.client.get(f"/api/paintings/{name}/frames/{step}.jpg").content for step in state["history"]]
         assert after == before
         assert again.client.get(f"/api/paintings/{name}/film").status_code == 200
@@ -347,6 +348,20 @@ def test_the_history_is_there_when_another_server_goes_on(house):
         assert [turn[0] for turn in again.state(other)["turns"]] == [step]
     finally:
         again.close()
+
+
+def test_what_is_shown_stays_until_it_is_gone_back_from():
+    """Whoever goes on after a restart sees the whole picture, not the small one of the history, until the next."""
+    view = views.View()
+    view.moments, view.frame_bytes = [views.Moment(5, b"five"), views.Moment(9, b"nine", b"large")], b"whole"
+    view.step = 9
+    view.cut(9)
+    assert view.frame_bytes == b"whole"
+    view.cut(5)
+    assert (view.frame_bytes, view.small_bytes) == (b"five", b"five")
+    view.frame_bytes = b""
+    view.cut(5)
+    assert view.frame_bytes == b"five"
 
 
 def test_a_history_that_can_not_be_stored_stays_in_memory(house, monkeypatch):

@@ -31,7 +31,7 @@ class Server:
     """A studio in a process of its own."""
 
     def __init__(self, folder, *words):
-        self.folder, self.words = folder, words
+        self.folder, self.words, self.said = folder, words, folder / f"said-{id(self)}.txt"
         self.port = "0"
         self.start()
 
@@ -40,7 +40,8 @@ class Server:
         words = ("studio", "--port", self.port, "--no-browser", "--folder", self.folder / "studio", "--no-cache")
         env = os.environ | {"NST_JAX_WEIGHTS": str(self.folder / "narrow.h5"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
         argv = [sys.executable, "-c", code, *map(str, words), *map(str, self.words)]
-        self.process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
+        with open(self.said, "w") as said:
+            self.process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=said, text=True)
         self.address = self.process.stdout.readline().split()[1]
         self.port = self.address.rstrip("/").rpartition(":")[2]
 
@@ -276,6 +277,15 @@ def test_a_server_that_is_killed_and_started_again(visit, folder):
         until(page, is_in, "Finished")
     finally:
         own.stop()
+
+
+def test_a_server_that_ends_while_it_is_watched_says_no_more_than_that(visit, folder):
+    own = Server(folder, "--folder", folder / "watched")
+    page = visit(address=own.address)
+    begin(page, folder)
+    until(page, shows, 10)
+    own.stop(signal.SIGINT)
+    assert own.said.read_text() == "nst-jax: stopped\n"
 
 
 def test_a_hostile_upload_is_said(visit, folder):

@@ -249,6 +249,7 @@ class Painting(Shown):
         about = self.about | {"state": self.state, "message": self.message, "files": self.ask.files}
         about |= {"settings": self.ask.settings, "turns": records.write_turns(self.turns)}
         about |= {"step": self.view.step, "total": self.view.total, "shape": list(self.view.shape)}
+        about |= {"curve": self.view.curve}
         about |= {"at": self.at, "pending": self.pending and self.pending._asdict()}
         storage.write_text(self.folder / ABOUT, json.dumps(about), what="painting")
 
@@ -260,6 +261,7 @@ class Painting(Shown):
             about.get("total", 0),
             tuple(about.get("shape", (0, 0))),
         )
+        view.curve = about.get("curve", [])
         self.pending = asks.read_turn(about["pending"]) if about.get("pending") else None
         if (result := self.folder / "result.png").is_file():
             view.show(images.load(result))

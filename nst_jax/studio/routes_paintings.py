@@ -151,16 +151,34 @@ async def watch(socket: WebSocket):
     await socket.accept()
     if painting is None:
         return await socket.close(1000, "no such painting")
-    shown = None
+    shown, heard = None, _hear(socket)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
-            known = _version(await socket.receive_text())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(painting.view.bell.newer(known), timeout=ALIVE)
+            known = _version(await heard)
+            heard = _hear(socket)
+            await _first_of(painting.view.bell.newer(known), heard)
+            if heard.done():  # it asks for something else, or has gone
+                continue
             state = await run_in_threadpool(painting.as_json)
             frame = painting.view.frame_bytes
             await socket.send_bytes(routing.message(state, b"" if frame is shown else frame))
             shown = frame
+
+
+def _hear(socket: WebSocket) -> asyncio.Future:
+    """What a watcher says next, or that it has gone; nobody has to ask for it."""
+    heard = asyncio.ensure_future(socket.receive_text())
+    heard.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return heard
+
+
+async def _first_of(news, heard) -> None:
+    """Wait until something is new, or heard, or long enough."""
+    news = asyncio.ensure_future(news)
+    try:
+        await asyncio.wait((news, heard), timeout=ALIVE, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
 
 
 routes.listed.append(WebSocketRoute(f"{ONE}/watch", watch))

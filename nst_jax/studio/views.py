@@ -87,7 +87,7 @@ class View:
         with self.lock:
             self._item, self._first, self.begun = Item(start.task, start.record), None, start.done
             self.shape, self.total = start.task.shape, start.record.total
-            if start.kept and not self.curve:
+            if start.kept and len(start.kept) > len(self.curve):
                 self.curve = [list(row) for row in start.kept]
             self.cut(start.done)
         self.bell.ring()
@@ -132,7 +132,7 @@ class View:
     def store(self) -> bool:
         """Have the history's small pictures on disk as well; whether they are."""
         with self.lock:
-            pictures = {moment.step: self.small(moment) for moment in self.moments}
+            pictures = {moment.step: data for moment in self.moments if (data := self.small(moment))}
         try:
             if self.strip and pictures:
                 self.strip.write(pictures)
@@ -158,16 +158,16 @@ class View:
         return (None if small else moment.large) or self.small(moment)
 
     def cut(self, step: int) -> None:
-        """Forget what came after a step."""
+        """Forget what came after a step; where that is shown, show what was there."""
+        show = self.step > step or not self.frame_bytes
         self.moments = [moment for moment in self.moments if moment.step <= step]
         self.curve = [row for row in self.curve if row[0] <= step]
         self.step = step
         if self._frame is not None and self._frame.step > step:
             self._frame = None  # no longer what the run shows
-        if self.moments:
+        if self.moments and show:
             last = self.moments[-1]
-            small = self.small(last)
-            self.frame_bytes, self.small_bytes = last.large or small, small
+            self.frame_bytes, self.small_bytes = self.page(last, small=False), self.small(last)
 
     def result(self) -> workshop.Result | None:
         """The picture as it is, with its settings inside; None before the first frame."""
