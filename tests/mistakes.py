@@ -794,6 +794,12 @@ TOPICS: dict[str, tuple[Row, ...]] = {
             code=2,
         ),
         Row(
+            "stylize town.png night.png -o out.png --coordinator host0:9999 --processes 2 --process 0 --live",
+            "a run of several processes that is to be steered",
+            "--live must not go with several processes, which all paint the same, got both: drop it",
+            code=2,
+        ),
+        Row(
             "stylize town.png night.png -o out.png --coordinator host0:9999 --processes 2 --process 0 --minutes 5",
             "a run of several processes that is to end by the clock",
             "--minutes must not go with several processes, whose clocks differ, got both: use --steps",

@@ -380,12 +380,12 @@ def test_the_folder_in_which_a_run_began_must_be_there(here, do, cut_off, monkey
     assert f"folder in which the run began must be there, got {str(inside)!r}: make it again" in said
 
 
-def test_several_processes_keep_no_checkpoints(here, do, capsys):
-    words = ["--coordinator", "localhost:9", "--processes", "2", "--process", "0"]
+def test_several_processes_keep_nothing_by_their_clocks(here, do, capsys):
+    words = ["--checkpoint-every", "9s", "--coordinator", "localhost:9", "--processes", "2", "--process", "0"]
     with pytest.raises(SystemExit) as stopped:
         do("stylize", *ADAM, "-o", "a.png", *KEEP, *words)
     assert stopped.value.code == 2
-    assert "--checkpoint must not go with several processes, got both: drop it" in capsys.readouterr().err
+    assert "--checkpoint-every must be a number with several processes" in capsys.readouterr().err
 
 
 def test_where_it_is_kept_in_vain_the_run_goes_on(here, do, monkeypatch):

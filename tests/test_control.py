@@ -486,7 +486,7 @@ def test_what_is_kept_of_a_run(job, paint):
 def test_as_many_steps_as_fit_into_the_time(paint, monkeypatch):
     costs = []
 
-    def measure(params, job):
+    def measure(params, job, **more):
         costs.append(budget.Cost(0.1, 0.0, 0.5 / 48 / 64))
         return costs[-1]
 

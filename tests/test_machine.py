@@ -102,6 +102,15 @@ def test_a_tpu_convolves_in_bfloat16_unless_told_otherwise(monkeypatch):
     assert found == ["bfloat16", None, "bfloat16"]
 
 
+def test_a_record_says_what_was_computed_in(monkeypatch):
+    """Where it says nothing it was float32, also where the same order would be painted in another precision."""
+    plain, wide = order.Order(), order.Order().with_values(precision="float32")
+    assert (prepare._as_painted(plain), prepare.as_then(plain)) == (plain, plain)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert prepare._as_painted(plain).machine.precision == "bfloat16"
+    assert prepare._as_painted(wide) == prepare.as_then(wide) == prepare.as_then(plain) == wide
+
+
 def test_bfloat16_is_another_precision_near_float32(here, command):
     paint = ("stylize", "town.png", "night.png", *QUICK, "--weights", vgg19.bundled_path(), "--learning-rate", "0.1")
     for precision in PRECISIONS:

@@ -18,7 +18,7 @@ import pytest
 from conftest import drawn
 
 from nst_jax import cli
-from nst_jax.cli import launch
+from nst_jax.cli import launch, resume
 from nst_jax.network import vgg19
 from nst_jax.objective import losses, sharded
 from nst_jax.orders import order as orders
@@ -205,7 +205,7 @@ def test_why_a_process_died_is_said_on_one_line(number, log, text):
 
 WATCHED = """
 import sys, time
-from nst_jax.cli import launch
+from nst_jax.cli import launch, resume
 
 def work():
     print("at work", flush=True)
@@ -304,6 +304,38 @@ def test_two_processes_paint_what_one_does(tmp_path):
         off = np.abs(found[name] - known)
         assert np.quantile(off, 0.999) < 1e-5, name
         assert off.max() < 1e-4, name
+
+
+def test_processes_that_see_different_files_end(monkeypatch):
+    from jax.experimental import multihost_utils
+
+    devices.check_alike("one", "checkpoint")
+    monkeypatch.setattr(multihost_utils, "process_allgather", lambda mine: np.stack([mine, mine + 1]))
+    with pytest.raises(ValueError, match="checkpoint must be the same in every process, got others"):
+        devices.check_alike("one", "checkpoint")
+
+
+def test_a_host_that_is_alone_is_not_one_of_several(monkeypatch):
+    """As on a TPU VM, where only joining tells whether there are others."""
+    assert not launch.is_with_others()
+    monkeypatch.setenv(launch.MARK, "0,0")
+    assert not launch.is_with_others()
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert launch.is_with_others()
+
+
+@pytest.mark.parametrize(
+    ("argv", "alone"),
+    [
+        (("batch", "jobs.csv"), True),
+        (("stylize", "a.png", "--processes", "1"), True),
+        (("stylize", "a.png", "--processes=1"), True),
+        (("sweep", "a.png", "--processes", "2"), False),
+        (("stylize", "a.png"), False),
+    ],
+)
+def test_which_commands_go_on_by_themselves(argv, alone):
+    assert resume._works_alone(argv) == alone
 
 
 NST_JAX = (sys.executable, "-m", "nst_jax")

@@ -116,6 +116,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "num_steps and every must",
         "jobs must be at least one, got none: name values",
         "image must be",
+        "last must be a step",
     ),
     "a server says so, or breaks off, or a decoder does": (
         "it has no address",
@@ -123,6 +124,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "it sends",
         "it takes too long",
         "it was cut at",
+        "it took more than",
         "its md5 must be",
         "weights could not be downloaded",
         " must be decoded within",
@@ -133,7 +135,11 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "memory must hold a chunk",
         "memory must be enough for",
     ),
-    "no device, or no other process, is there": ("jax must find a device", "processes must be told of each other"),
+    "no device, or no other process, is there": (
+        "jax must find a device",
+        "processes must be told of each other",
+        " must be the same in every process",
+    ),
     "the disk is full, or a folder goes while it paints": ("; the picture is in",),
     "a test's folders are all of one user": ("compiled programs must be kept in a folder of your own",),
     "a user who may read every file does not meet it": ("picture must be readable",),

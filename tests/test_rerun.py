@@ -317,7 +317,7 @@ def test_everything_at_once_is_made_again(paint, again):
 
 
 def test_a_plan_for_some_minutes_is_followed_again(paint, again, monkeypatch):
-    monkeypatch.setattr(budget, "measure", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 48 / 64))
+    monkeypatch.setattr(budget, "measure", lambda params, job, **more: budget.Cost(0.1, 0.0, 0.5 / 48 / 64))
     monkeypatch.delitem(ORDER, "steps")
     path = paint(ladder="32,48", minutes=0.35)
     monkeypatch.setattr(budget, "measure", None)  # nothing is timed again
@@ -493,7 +493,7 @@ def test_a_changed_version_device_or_network_is_said(forged, again, monkeypatch)
     assert device == f"changed:  device was tpu (TPU v9), is {devices.describe()}: the picture may differ"
     assert network.startswith("changed:  network was ")
     code, err, _ = again(forged(stages=[{"size": [64, 48], "steps": 90}], steps=40))
-    assert err == "stopped:  after 40 of 90 steps, as it was then\n"
+    assert err == "ended:    after 40 of 90 steps, and ends there again\n"
 
 
 def test_other_inputs_are_refused(forged, again):

@@ -164,6 +164,22 @@ def test_what_a_turn_begins_anew_is_not_kept(narrow, town, night):
     np.testing.assert_array_equal(*(transfer.picture(r.subject.solver(r.now), r.state) for r in (again, whole)))
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_what_a_run_ends_with_goes_on_as_its_record_says(optimizer, narrow, town, night, monkeypatch):
+    """A turn that changes nothing is recorded with it: what was not kept begins anew there."""
+    settings = {"memory": 3} if optimizer == "lbfgs" else {"learning_rate": 0.01}
+    run = painter.advance(painter.start(narrow, job(town, night, optimizer=optimizer, settings=settings)), 5)
+    rewinder = Rewinder.of(run)._replace(times=rewinding.MOST)
+    monkeypatch.setattr(transfer, "has_gone_wrong", lambda state: True)
+    with pytest.raises(Diverged) as found:
+        rewinder.look(painter.advance(run, 5))
+    before = found.value.before
+    ((step, turn),) = before.turns
+    assert step == before.done == 5
+    on, again = painter.advance(before, 5), painter.advance(run, 5, turn=turn)
+    np.testing.assert_array_equal(*(transfer.picture(r.subject.solver(r.now), r.state) for r in (on, again)))
+
+
 def test_windows_are_left_alone():
     class Plan:
         window = 512

@@ -188,7 +188,7 @@ def test_a_sweep_writes_pictures_a_sheet_a_plot_and_tables(swept, repeated):
 
 
 def test_a_sweep_of_some_minutes_says_the_steps_that_it_took(swept, repeated, monkeypatch):
-    monkeypatch.setattr(budget, "measure", lambda params, job: budget.Cost(0.1, 0.0, 0.5 / 32 / 48))
+    monkeypatch.setattr(budget, "measure", lambda params, job, **more: budget.Cost(0.1, 0.0, 0.5 / 32 / 48))
     code, _, said, folder = swept("--strength", ".2,.8", "--minutes", "0.35")
     assert code == 0, said
     found = held(folder / "1-strength-0.2.png")

@@ -209,6 +209,8 @@ def test_a_stop_leaves_the_picture_of_the_step_it_was_at(command, tmp_path):
     assert rerun(command, path, tmp_path) == path.read_bytes()
     odd = workshop.paint(asked(), controls=Controls(last=13))
     assert (odd.record.steps, odd.record.total) == (13, 25)
+    with pytest.raises(ValueError, match="last must be a step from 1 on, got 0: drop it"):
+        Controls(last=0)
     odd.save(path := tmp_path / "odd.png")
     assert rerun(command, path, tmp_path) == path.read_bytes()
 
@@ -372,7 +374,7 @@ def test_a_log_is_replaced_by_a_new_run_and_goes_on_with_an_old_one(tmp_path):
 def test_the_record_says_the_steps_that_minutes_became(monkeypatch):
     from nst_jax.painting import budget
 
-    monkeypatch.setattr(budget, "measure", lambda params, job: budget.Cost(0.0, 0.0, 0.5 / 32 / 40))
+    monkeypatch.setattr(budget, "measure", lambda params, job, **more: budget.Cost(0.0, 0.0, 0.5 / 32 / 40))
     order = asked(ladder="32:40", minutes=0.3)
     made, _ = item(order)
     assert made.record.order["ladder"] == f"32:{made.record.total}"

@@ -65,11 +65,19 @@ def check(args) -> None:
         raise Refused(f"--process must be below --processes {args.processes}, {got}")
     if missing and len(missing) < 3 and args.processes != 1 and not found_here():
         raise Refused(f"processes must know of each other, got nothing found: add {missing[0]}")
-    if is_one_of_several(args) and (every := getattr(args, "checkpoint_every", None)) and every.seconds:
+    if args.coordinator is not None and is_one_of_several(args):
+        check_several(args)
+
+
+def check_several(args) -> None:
+    """Raise if a command asks for what several processes can't agree on."""
+    if (every := getattr(args, "checkpoint_every", None)) and every.seconds:
         got = f"got {every.seconds:g}s: write 100"
         raise Refused(f"--checkpoint-every must be a number with several processes, whose clocks differ, {got}")
-    if is_one_of_several(args) and getattr(args, "minutes", None):
+    if getattr(args, "minutes", None):
         raise Refused("--minutes must not go with several processes, whose clocks differ, got both: use steps")
+    if getattr(args, "live", None) is not None:
+        raise Refused("--live must not go with several processes, which all paint the same, got both: drop it")
 
 
 def is_one_of_several(args) -> bool:
@@ -114,6 +122,8 @@ def _join(args, work):
 
     asked = {"coordinator": args.coordinator, "processes": args.processes, "process": args.process}
     devices.join_processes(**asked, heartbeat=args.heartbeat)
+    if is_with_others():
+        check_several(args)
     return work(args)
 
 
@@ -124,6 +134,15 @@ def is_first() -> bool:
     from nst_jax.painting import devices
 
     return devices.is_first_process()
+
+
+def is_with_others() -> bool:
+    """Whether there are others that this process has joined: a TPU host may turn out to be alone."""
+    if not is_watched():
+        return False
+    from nst_jax.painting import devices
+
+    return devices.are_several_processes()
 
 
 def is_loss(error: BaseException) -> bool:
@@ -223,6 +242,8 @@ def _exit_code(work) -> int:
     except Refused as error:
         print(f"nst-jax: {as_flags(str(error), refused=True)}", file=sys.stderr)
         return 2
+    except SystemExit as error:  # argparse has said why
+        return error.code if isinstance(error.code, int) else 1
     except (Exception, KeyboardInterrupt) as error:
         try:
             return cli.report_failure(error)

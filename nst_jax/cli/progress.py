@@ -143,7 +143,7 @@ class Signals:
 def stop_on_signals(controls) -> Iterator[Signals]:
     """Ctrl-C and SIGTERM stop a run after the chunk that it is at; before its first frame, or again, they end it."""
     found = Signals()
-    if launch.is_watched():  # one of several processes: they end together
+    if launch.is_with_others():  # one of several processes: they end together
         yield found
         return
 

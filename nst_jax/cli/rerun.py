@@ -32,7 +32,7 @@ def run(args):
 
 
 def _run(args):
-    from nst_jax.orders import compose, customise, record
+    from nst_jax.orders import compose, customise, prepare, record
     from nst_jax.orders import order as orders
     from nst_jax.pictures import metadata
 
@@ -44,7 +44,7 @@ def _run(args):
     files = {name: getattr(args, name.replace("-", "_")) or [] for name in FILES}
     files |= {"content": [args.content], "style": args.style}
     order = record.order_of(known, files, keep_metadata=args.keep_metadata)
-    order = order.with_values(max_pixels=args.max_pixels)
+    order = prepare.as_then(order.with_values(max_pixels=args.max_pixels))
     if args.weights:
         order = order.with_values(weights=args.weights, network=None, preview=order.machine.preview)
     with compose.with_local_files(order) as local:
@@ -57,7 +57,7 @@ def _run(args):
             raise ValueError(f"settings must be ones that go together, got: {error}") from None
         _say_changes(known, local, args)
         if known.stopped:
-            progress.say(f"stopped:  after {known.stopped} of {known.total} steps, as it was then")
+            progress.say(f"ended:    after {known.stopped} of {known.total} steps, and ends there again")
         return stylize.carry_out(local, outputs, keep=not args.no_cache, record=known)
 
 

@@ -5,6 +5,7 @@ nst-jax resume kept
 """
 
 import contextlib
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -23,33 +24,49 @@ def arguments(parser):
 
 
 def run(args):
-    return launch.run(args, _go_on)
-
-
-def _go_on(args):
-    from nst_jax import cli
     from nst_jax.orders import checkpoints
 
     folder = os.path.abspath(args.folder)
     if not checkpoints.files(folder):
         got = f"got none in {args.folder!r}: name the folder that --checkpoint named"
         raise ValueError(f"resume must have a checkpoint to go on from, {got}")
-    kept = checkpoints.find(folder, said=progress.say)
+    kept = checkpoints.find(folder, said=lambda text: None)
+    if kept is not None and _works_alone(kept.command.argv):
+        return _go_on(args)
+    return launch.run(args, _go_on)
+
+
+def _works_alone(argv) -> bool:
+    """Whether a command paints by itself whatever is around it: a batch's processes share a list, and no picture."""
+    return argv[0] == "batch" or ("--processes", "1") in itertools.pairwise(argv) or "--processes=1" in argv
+
+
+def _go_on(args):
+    from nst_jax import cli
+    from nst_jax.orders import checkpoints
+
+    folder, first = os.path.abspath(args.folder), launch.is_first()
+    kept = checkpoints.find(folder, said=progress.say if first else _say_nothing)
     if kept is None:
         got = f"got none in {args.folder!r}: begin anew"
         raise ValueError(f"resume must have a checkpoint that is whole, {got}")
     if kept.finished:
-        print(f"{args.folder}: finished before, {kept.finished} was written; nothing to do")
+        if first:
+            print(f"{args.folder}: finished before, {kept.finished} was written; nothing to do")
         return 0
     if not os.path.isdir(kept.command.folder):
         got = f"got {kept.command.folder!r}: make it again, with the pictures in it"
         raise FileNotFoundError(f"folder in which the run began must be there, {got}")
     os.chdir(kept.command.folder)
-    first = cli.parser().parse_args(kept.command.argv)
-    first.argv, first.checkpoint, first.resumed = kept.command.argv, folder, kept
-    first.processes = 1  # those that go on know of each other already
-    with flags.usage(first):
-        return first.run(first)
+    again = cli.parser().parse_args(kept.command.argv)
+    again.argv, again.checkpoint, again.resumed = kept.command.argv, folder, kept
+    again.processes = 1  # those that go on know of each other already
+    with flags.usage(again):
+        return again.run(again)
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def order_of(args, order: Order) -> Order:
@@ -64,7 +81,8 @@ def order_of(args, order: Order) -> Order:
 
         if (here := len(devices.available())) != math.prod(mesh.values()):
             fits = f"is chosen anew for {here} device{'s' * (here > 1)}"
-            progress.say(f"changed:  mesh was {values.write_mesh(mesh)}, {fits}: the picture may differ")
+            say = progress.say if launch.is_first() else _say_nothing
+            say(f"changed:  mesh was {values.write_mesh(mesh)}, {fits}: the picture may differ")
             order = order.with_values(mesh=None)
     return order
 
@@ -78,15 +96,17 @@ def keeper(args) -> Iterator:
         yield None
         return
     from nst_jax.orders import checkpoints
+    from nst_jax.painting import devices
 
-    command = checkpoints.Command(tuple(args.argv), os.getcwd())
+    command, resumed = checkpoints.Command(tuple(args.argv), os.getcwd()), getattr(args, "resumed", None)
     every, kind = args.checkpoint_every or EVERY, checkpoints.Keeper
-    if launch.is_watched():
+    if launch.is_with_others():
         every, kind = every if every.steps else EVERY_TOGETHER, checkpoints.Together
-    more = {"every": every, "resumed": getattr(args, "resumed", None)}
+        devices.check_alike(checkpoints.where(resumed), "checkpoint")  # read by all before the first one writes
+    more = {"every": every, "resumed": resumed}
     if launch.is_first():
         with checkpoints.opened(args.checkpoint, command, said=progress.say, kind=kind, **more) as found:
             yield found
     else:  # the first one has the folder, writes and speaks
-        with contextlib.closing(kind(args.checkpoint, command, said=lambda text: None, **more)) as found:
+        with contextlib.closing(kind(args.checkpoint, command, said=_say_nothing, **more)) as found:
             yield found

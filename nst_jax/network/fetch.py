@@ -61,7 +61,7 @@ def download(
 ) -> None:
     """Write the file of this size and md5 to `path`, whole or not at all; a `.part` file beside it is gone on with.
 
-    `timeout`: seconds of silence; `longest`: seconds in all that a server may send for.
+    `timeout`: seconds of silence; `longest`: seconds from which no more is read from a server that goes on sending.
     """
     for url in urls:
         _check_secure(url)
@@ -89,6 +89,7 @@ def _append(url, part, limits, progress):
     done, size = part.stat().st_size if part.exists() else 0, limits.size
     if done == size:
         return
+    deadline = time.monotonic() + limits.longest
     headers = HEADERS | ({"Range": f"bytes={done}-"} if 0 < done < size else {})
     with _opener().open(urllib.request.Request(url, headers=headers), timeout=limits.timeout) as answer:
         if answer.status == 206 and not _resumes(answer, done):
@@ -97,11 +98,12 @@ def _append(url, part, limits, progress):
         length = answer.headers.get("Content-Length")
         if length is not None and done + int(length) != size:
             raise OSError(f"it offers {done + int(length)} bytes, not {size}")
-        deadline = time.monotonic() + limits.longest
         with part.open("ab" if done else "wb") as out:
             while time.monotonic() < deadline and (chunk := answer.read1(min(2**16, size - done))):
                 done += out.write(chunk)
                 progress(done, size)
+    if done < size and time.monotonic() >= deadline:
+        raise OSError(f"it took more than {limits.longest:g} s for {done} of {size} bytes: run it again to go on")
     if done < size:
         raise OSError(f"it was cut at {done} of {size} bytes: run it again to go on")
 

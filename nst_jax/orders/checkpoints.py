@@ -68,6 +68,12 @@ def find(folder, *, said: Callable[[str], None]) -> Kept | None:
     return None
 
 
+def where(kept: Kept | None) -> str:
+    """Where a run stands that goes on, in words that are alike if it is the same."""
+    done = kept.snapshot.done if kept and kept.snapshot else None
+    return str(kept and (kept.group, done, sorted(kept.rows), kept.records))
+
+
 def store(folder, kept: Kept) -> None:
     """Write what a run is to go on from into a folder, after what is there."""
     folder = storage.ensure_folder(folder)
@@ -149,13 +155,16 @@ class Keeper:
 
     def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
         """Keep a run if it is time to; the copy is made now, and written beside the next steps."""
-        due = run.done // self.every.steps > self.step // self.every.steps if self.every.steps else False
-        late = self.every.seconds and time.monotonic() - self.at >= self.every.seconds
-        if run.finished or not (due or late) or (self.writing and not self.writing.done()):
+        if not self._is_due(run) or (self.writing and not self.writing.done()):
             return
         self.at, self.step = time.monotonic(), run.done
         kept = self.kept = self.kept._replace(snapshot=runs.snapshot(run), watchers=tuple(watchers()))
         self.writing = self.writer.submit(self._write_aside, kept)
+
+    def _is_due(self, run: Run) -> bool:
+        due = run.done // self.every.steps > self.step // self.every.steps if self.every.steps else False
+        late = self.every.seconds and time.monotonic() - self.at >= self.every.seconds
+        return not run.finished and bool(due or late)
 
     def stop(self, run: Run, watchers: Callable[[], Sequence]) -> None:
         """Keep a run that was stopped, before anything else is done."""
@@ -204,7 +213,8 @@ class Together(Keeper):
 
     def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
         """Keep a run if it is time to, in every process: a file that is being written is waited for, not passed by."""
-        self._wait()
+        if self._is_due(run):
+            self._wait()
         super().see(run, watchers)
 
     def _write(self, kept):

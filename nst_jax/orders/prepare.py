@@ -18,6 +18,8 @@ from nst_jax.painting import job as jobs
 from nst_jax.painting.job import Stage
 from nst_jax.painting.memory import Machine, Plan
 
+PLAIN = "float32"  # what convolutions compute in where a record says nothing
+
 
 class Item(NamedTuple):
     """A picture to paint: its task, what its record says so far, and its watchers."""
@@ -39,7 +41,7 @@ def begin_record(task: Task, stages: Sequence[Stage], device: str) -> Record:
     """What a picture's record says before the run, checked now and not after it: with room for its terms."""
     job = task.job
     record = Record(
-        order=words.write(task.order),
+        order=words.write(_as_painted(task.order)),
         versions=records.versions(),
         inputs=inputs_of(task.paths),
         device=device,
@@ -50,6 +52,17 @@ def begin_record(task: Task, stages: Sequence[Stage], device: str) -> Record:
     )
     records.text(record, room=records.ROOM)
     return record
+
+
+def _as_painted(order: Order) -> Order:
+    """An order that says what convolutions compute in, where that is not what a record means that says nothing."""
+    own = devices.own_precision()
+    return order if order.machine.precision or own == PLAIN else order.with_values(precision=own)
+
+
+def as_then(order: Order) -> Order:
+    """The order of a record as it was painted: one that says nothing means what most devices compute in."""
+    return order if order.machine.precision or devices.own_precision() == PLAIN else order.with_values(precision=PLAIN)
 
 
 def inputs_of(paths: Mapping[str, list[str]]) -> dict[str, list[dict[str, str]]]:
@@ -107,21 +120,26 @@ def follow(task: Task, record: Record, machine: Machine) -> Followed:
 def machine_of(order: Order, *, runs: int = 1, height: int | None = None, spread: bool = True) -> Machine:
     """What an order's run may use of this machine; spread over its devices as the order says, or as they fit."""
     asked = order.machine
-    precision = asked.precision or devices.own_precision()
+    dtype = dtype_of(order)
     if runs < (data := (asked.mesh or {}).get("data", 1)):
         got = f"got data={data}: write space={data * (asked.mesh or {}).get('space', 1)}"
         raise Refused(f"mesh must not spread more runs than there are, {runs}, {got}")
     mesh = None
     if spread and (asked.mesh or len(jax.devices()) > 1):
         mesh = devices.make_mesh(**asked.mesh) if asked.mesh else devices.mesh_for(runs=runs, height=height)
-    dtype = None if precision == "float32" else precision
     return Machine(asked.max_memory, dtype, None if mesh is None or mesh.size == 1 else mesh)
+
+
+def dtype_of(order: Order) -> str | None:
+    """What an order's convolutions compute in here; None: float32."""
+    found = order.machine.precision or devices.own_precision()
+    return None if found == PLAIN else found
 
 
 def within_minutes(task: Task, seconds: float) -> Task:
     """A task with the sizes and steps that fit into this time, which its order then asks for."""
     begun = time.perf_counter()
-    cost = budget.measure(task.params, task.job)
+    cost = budget.measure(task.params, task.job, machine=Machine(dtype=dtype_of(task.order)))
     sizes = budget.fit_steps(task.job, cost, seconds - (time.perf_counter() - begun))
     ladder = tuple((size.edge, size.steps) for size in sizes)
     note = f"plan:     ladder {','.join(f'{n}:{steps}' for n, steps in ladder)}"

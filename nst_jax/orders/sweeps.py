@@ -18,8 +18,8 @@ from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
 from nst_jax.orders.watchers import Watcher
 from nst_jax.orders.workshop import Controls, Result
+from nst_jax.painting import devices, vmapped
 from nst_jax.painting import job as jobs
-from nst_jax.painting import vmapped
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.painter import Frame
 from nst_jax.pictures import images
@@ -183,7 +183,8 @@ def there(sweep: Sweep, folder) -> dict[int, tables.Row]:
     """What is known of pictures that a run which goes on has painted already, by number."""
     known = sweep.keeper.kept.rows if sweep.keeper else {}
     names = {point.name: number for number, point in enumerate(sweep.points)}
-    rows = {name: row for name, row in known.items() if os.path.isfile(os.path.join(folder, name))}
+    several = devices.are_several_processes()  # which see other disks, and must agree
+    rows = {name: row for name, row in known.items() if several or os.path.isfile(os.path.join(folder, name))}
     return {names[name]: tables.Row(**row | {"values": tuple(row["values"])}) for name, row in rows.items()}
 
 

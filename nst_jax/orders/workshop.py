@@ -47,6 +47,8 @@ class Controls:
     """
 
     def __init__(self, *, last: int | None = None):
+        if last is not None and last < 1:
+            raise ValueError(f"last must be a step from 1 on, got {last}: drop it")
         self.last = last
         self.stop = threading.Event()
         self.going = threading.Event()  # cleared: it waits where it is

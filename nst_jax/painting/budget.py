@@ -9,7 +9,8 @@ import jax
 from nst_jax import recipes
 from nst_jax.painting import job as jobs
 from nst_jax.painting import painter
-from nst_jax.painting.job import Job
+from nst_jax.painting.job import ANY, Job
+from nst_jax.painting.memory import Machine
 from nst_jax.pictures import images
 from nst_jax.recipes import Size
 
@@ -30,7 +31,7 @@ class Cost(NamedTuple):
         return self.fixed + self.pixel * shape[0] * shape[1]
 
 
-def measure(params, job: Job, *, clock=time.perf_counter) -> Cost:
+def measure(params, job: Job, *, machine: Machine = ANY, clock=time.perf_counter) -> Cost:
     """The cost of a job's steps, from its two smallest sizes; what is compiled here need not be again in the run."""
     compiling, points = [], []
     for shape, stage in jobs.sizes(job)[:2]:
@@ -41,7 +42,7 @@ def measure(params, job: Job, *, clock=time.perf_counter) -> Cost:
             recipe=job.recipe._replace(schedule=recipes.once(max(6, stage.steps))),  # its steps settle its plan
         )
         marks = [clock()]
-        for frame in itertools.islice(painter.frames(params, small, every=2), 3):
+        for frame in itertools.islice(painter.frames(params, small, every=2, machine=machine), 3):
             jax.block_until_ready(frame.image)
             marks.append(clock())
         step = min(marks[2] - marks[1], marks[3] - marks[2]) / 2

@@ -4,6 +4,7 @@ How a loss is computed over rows of several devices is in `nst_jax.objective.sha
 """
 
 import functools
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -60,6 +61,20 @@ def is_first_process() -> bool:
     return jax.process_index() == 0
 
 
+def are_several_processes() -> bool:
+    """Whether others have been joined."""
+    return jax.process_count() > 1
+
+
+def check_alike(text: str, what: str) -> None:
+    """Raise in every process unless all of them have the same text; each of them must ask."""
+    from jax.experimental import multihost_utils
+
+    mine = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.int32)
+    if (multihost_utils.process_allgather(mine).reshape(-1, mine.size) != mine).any():
+        raise ValueError(f"{what} must be the same in every process, got others: keep it where all of them see it")
+
+
 def available() -> list:
     """The devices that jax finds."""
     try:
@@ -71,7 +86,7 @@ def available() -> list:
 
 
 def own_precision() -> str:
-    """What convolutions compute in where nobody says: a TPU multiplies in bfloat16, and moves half as much in it."""
+    """What convolutions compute in where nobody says: a TPU multiplies in bfloat16, and has less to move in it."""
     return "bfloat16" if jax.default_backend() == "tpu" else "float32"
 
 

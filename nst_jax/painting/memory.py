@@ -200,7 +200,7 @@ def step(plan: Plan, load: Load) -> float:
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
     held = 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
-    return held * (TPU[load.dtype] if jax.default_backend() == "tpu" else 1)
+    return held * (TPU.get(load.dtype, TPU[None]) if jax.default_backend() == "tpu" else 1)
 
 
 def _area(plan, load) -> tuple[int, int]:

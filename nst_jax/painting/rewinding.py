@@ -13,6 +13,7 @@ import numpy as np
 from nst_jax.painting import runs, transfer
 from nst_jax.painting.painter import One
 from nst_jax.painting.runs import Run, Snapshot
+from nst_jax.recipes import Turn
 
 MOST = 3  # times that a run is sent back
 EVERY = 50  # steps between snapshots that it can be sent back to
@@ -47,10 +48,10 @@ class Rewinder(NamedTuple):
             again = f" after going back {self.times} times" if self.times else ""
             must = "not grow a hundredfold" if math.isfinite(float(run.info.loss)) else "stay finite"
             error = Diverged(f"loss must {must}, {got}{again}: lower learning-rate")
-            error.before = self.kept and runs.restore(run.subject, self.kept)
+            error.before = self.kept and runs.turned(runs.restore(run.subject, self.kept), _now(run))
             raise error
         before = runs.restore(run.subject, self.kept)
-        turn = run.turn or run.subject.turn
+        turn = _now(run)
         lower = turn._replace(rate=turn.rate / 2) if transfer.has_rate(before.state) else turn
         how = "half the learning rate" if lower is not turn else "a fresh line search"
         why = f"the loss has gone wrong, {got}: back to step {before.done}, with {how}"
@@ -67,6 +68,11 @@ def _snapshot(run: Run) -> Snapshot:
 def _can_go_back(run) -> bool:
     """Whether a run is of one picture, and not in windows, where a picture fills the memory that there is."""
     return isinstance(run.subject, One) and not run.now.plan.window
+
+
+def _now(run) -> Turn:
+    """What holds where a run stands."""
+    return run.turn or run.subject.turn
 
 
 def _times(run) -> str:

@@ -55,7 +55,7 @@ def animation(painting: Shown) -> tuple[bytes, str]:
     """(the way to the picture as a film, its suffix): MP4 where ffmpeg is there, else WebP."""
     pages = painting.view.film()
     if not pages:
-        raise ValueError("an animation must have frames, got none in this server's memory: let it go on")
+        raise ValueError("an animation must have frames, got none yet: let it go on")
     with tempfile.TemporaryDirectory(dir=painting.folder) as folder:
         for suffix in (".mp4", ".webp"):
             path = pathlib.Path(folder) / f"film{suffix}"

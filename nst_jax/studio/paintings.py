@@ -173,6 +173,7 @@ class Painting(Shown):
             view.curve = list(self.view.curve)
             view.shape, view.total, view.stage = self.view.shape, self.view.total, dict(self.view.stage)
         view.cut(step)
+        view.store()
 
     def set_state(self, state: str, message: str = "") -> None:
         """Be in a state, on disk too."""
@@ -289,7 +290,10 @@ class _Memory(Keeper):
         self.painting.turns = [*run.turns, *(turn for turn in self.painting.turns if turn[0] >= run.done)]
         if self.painting.state == PREPARING:
             self.painting.set_state(PAINTING)
+        before = self.writing
         super().see(run, watchers)
+        if self.writing is not before:  # as much as a checkpoint goes back to
+            self.painting.view.store()
 
 
 def names_of(kind: str, count: int) -> list[str]:

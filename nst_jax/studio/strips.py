@@ -1,5 +1,6 @@
 """The small pictures of a painting's history on disk, for when it rests in no memory: a strip of them in one file."""
 
+import contextlib
 import pathlib
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +19,11 @@ class Strip:
         with storage.replacing(self.path, what="history") as file, zipfile.ZipFile(file, "w") as zipped:
             for step, data in pictures.items():
                 zipped.writestr(_name(step), data)
+
+    def forget(self) -> None:
+        """Have no pictures."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     def steps(self) -> list[int]:
         """The steps that it has, in their order; none if it can't be read."""

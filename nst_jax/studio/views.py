@@ -68,6 +68,7 @@ class View:
 
     def __init__(self, strip: Strip | None = None):
         self.bell, self.lock, self.strip = Bell(), threading.Lock(), strip
+        self._storing = threading.Lock()
         self.moments = [Moment(step) for step in strip.steps()] if strip else []
         self.curve: list[list[float]] = []
         self.shape, self.total, self.step = (0, 0), 0, 0
@@ -131,14 +132,17 @@ class View:
 
     def store(self) -> bool:
         """Have the history's small pictures on disk as well; whether they are."""
-        with self.lock:
-            pictures = {moment.step: data for moment in self.moments if (data := self.small(moment))}
-        try:
-            if self.strip and pictures:
-                self.strip.write(pictures)
-            return self.strip is not None
-        except (ValueError, OSError):  # a full disk: it stays in memory
+        if self.strip is None:
             return False
+        with self._storing:
+            with self.lock:
+                pictures = {moment.step: data for moment in self.moments if (data := self.small(moment))}
+            try:
+                self.strip.write(pictures)
+            except (ValueError, OSError):  # a full disk: it stays in memory, and nothing that is forgotten on disk
+                self.strip.forget()
+                return False
+        return True
 
     def rest(self) -> None:
         """Keep little of a run that nobody works on: the newest picture as it is shown, the others on disk."""

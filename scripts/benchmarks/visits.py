@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -45,13 +46,14 @@ class Studio:
             return json.load(answer)
 
     def answered(self) -> float:
-        """Seconds from the command to the first answer."""
+        """Seconds from the command to the page's first answer."""
         while True:
-            with contextlib.suppress(OSError):
-                self.ask("/api/form")
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
+                    answer.read()
                 return time.perf_counter() - self.begun
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the studio must run, got exit code {self.process.returncode}")
+            if self.process.poll() is not None or time.perf_counter() - self.begun > 120:
+                raise RuntimeError(f"the studio must answer, got exit code {self.process.poll()}")
             time.sleep(0.01)
 
     def paint(self, **settings: str) -> str:
@@ -81,9 +83,13 @@ class Studio:
         return taken
 
     def resident(self) -> float:
-        """MiB of its memory."""
-        told = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(r"VmRSS:\s+(\d+)", told)[0]) / 1024
+        """MiB of its memory, once it has put a painting away: the least of a second."""
+        found = []
+        for _ in range(20):
+            told = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+            found.append(int(re.findall(r"VmRSS:\s+(\d+)", told)[0]) / 1024)
+            time.sleep(0.05)
+        return min(found)
 
 
 @contextlib.contextmanager
@@ -94,7 +100,9 @@ def opened(folder: pathlib.Path, weights: pathlib.Path) -> Iterator[Studio]:
         yield found
     finally:
         found.process.send_signal(signal.SIGINT)
-        found.process.wait(60)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            found.process.wait(60)
+        found.process.kill()
 
 
 def _free_port() -> int:
