@@ -32,7 +32,7 @@ def measured(monkeypatch):
     def call(params, job, seconds):
         seen, now = [], [0.0]
 
-        def frames(params, job, *, every):
+        def frames(params, job, *, every, machine):
             seen.append(job)
             for step in itertools.count(every, every):
                 now[0] += every * seconds(job.shape) + (3 if step == every else 0)
