@@ -38,20 +38,20 @@ def run(args):
 
 def _works_alone(argv) -> bool:
     """Whether a command paints by itself whatever is around it: a batch's processes share a list, and no picture."""
-    return argv[0] == "batch" or ("--processes", "1") in itertools.pairwise(argv) or "--processes=1" in argv
+    return argv[:1] == ("batch",) or ("--processes", "1") in itertools.pairwise(argv) or "--processes=1" in argv
 
 
 def _go_on(args):
     from nst_jax import cli
     from nst_jax.orders import checkpoints
 
-    folder, first = os.path.abspath(args.folder), launch.is_first()
-    kept = checkpoints.find(folder, said=progress.say if first else _say_nothing)
+    folder = os.path.abspath(args.folder)
+    kept = checkpoints.find(folder, said=_say)
     if kept is None:
         got = f"got none in {args.folder!r}: begin anew"
         raise ValueError(f"resume must have a checkpoint that is whole, {got}")
     if kept.finished:
-        if first:
+        if launch.is_first():
             print(f"{args.folder}: finished before, {kept.finished} was written; nothing to do")
         return 0
     if not os.path.isdir(kept.command.folder):
@@ -65,8 +65,10 @@ def _go_on(args):
         return again.run(again)
 
 
-def _say_nothing(text: str) -> None:
-    pass
+def _say(text: str) -> None:
+    """A line that one of several processes says for all."""
+    if launch.is_first():
+        progress.say(text)
 
 
 def order_of(args, order: Order) -> Order:
@@ -81,8 +83,7 @@ def order_of(args, order: Order) -> Order:
 
         if (here := len(devices.available())) != math.prod(mesh.values()):
             fits = f"is chosen anew for {here} device{'s' * (here > 1)}"
-            say = progress.say if launch.is_first() else _say_nothing
-            say(f"changed:  mesh was {values.write_mesh(mesh)}, {fits}: the picture may differ")
+            _say(f"changed:  mesh was {values.write_mesh(mesh)}, {fits}: the picture may differ")
             order = order.with_values(mesh=None)
     return order
 
@@ -103,10 +104,10 @@ def keeper(args) -> Iterator:
     if launch.is_with_others():
         every, kind = every if every.steps else EVERY_TOGETHER, checkpoints.Together
         devices.check_alike(checkpoints.where(resumed), "checkpoint")  # read by all before the first one writes
-    more = {"every": every, "resumed": resumed}
+    more = {"every": every, "resumed": resumed, "said": _say}
     if launch.is_first():
-        with checkpoints.opened(args.checkpoint, command, said=progress.say, kind=kind, **more) as found:
+        with checkpoints.opened(args.checkpoint, command, kind=kind, **more) as found:
             yield found
-    else:  # the first one has the folder, writes and speaks
-        with contextlib.closing(kind(args.checkpoint, command, said=_say_nothing, **more)) as found:
+    else:  # the first one has the folder, and writes
+        with contextlib.closing(kind(args.checkpoint, command, **more)) as found:
             yield found

@@ -54,7 +54,7 @@ class Record(NamedTuple):
     @property
     def stopped(self) -> int | None:
         """The step after which the picture was stopped, if it was."""
-        return self.steps if self.steps and self.steps < self.total else None
+        return self.steps if self.steps and 0 < self.steps < self.total else None
 
 
 # Made
@@ -142,7 +142,7 @@ def _from_format_1(held, name) -> dict[str, Any]:
         if key in held
     }
     stages = [{"size": [w, h], "steps": steps} for w, h, steps in ladder]
-    asked = {key: value for key, value in flags.items() if (key, value) != ("precision", "float32")}  # said or not
+    asked = {key: value for key, value in flags.items() if (key, value) != ("precision", "float32")}  # always said
     return {"order": {"recipe": held["recipe"], **asked}, "stages": stages, **kept}
 
 

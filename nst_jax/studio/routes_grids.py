@@ -11,10 +11,7 @@ routes = routing.Routes()
 
 def of(request):
     """The grid that an address names."""
-    found = request.app.state.gallery.grids.get(request.path_params["id"])
-    if found is None:
-        raise HTTPException(404, "no such grid: it lasts as long as the server")
-    return found
+    return routing.named(request, request.app.state.gallery.grids, "no such grid: it lasts as long as the server")
 
 
 @routes.post("/api/grids")

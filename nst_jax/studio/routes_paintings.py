@@ -22,10 +22,7 @@ routes = routing.Routes()
 
 def of(request) -> paintings.Painting:
     """The painting that an address names."""
-    found = request.app.state.gallery.paintings.get(request.path_params["id"])
-    if found is None:
-        raise HTTPException(404, "no such painting")
-    return found
+    return routing.named(request, request.app.state.gallery.paintings, "no such painting")
 
 
 @routes.post("/api/plan")

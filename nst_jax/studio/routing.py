@@ -2,8 +2,8 @@
 
 import json
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -11,6 +11,15 @@ from starlette.routing import Route
 
 JSON_BYTES = 1_000_000  # of a request that is no picture
 LENGTH = struct.Struct("<I")
+Thing = TypeVar("Thing")
+
+
+def named(request, things: Mapping[str, Thing], missing: str) -> Thing:
+    """The one of these that an address names."""
+    found = things.get(request.path_params["id"])
+    if found is None:
+        raise HTTPException(404, missing)
+    return found
 
 
 class Routes:
