@@ -3,6 +3,7 @@
 libtpu (`pip install -e '.[aot]'`) compiles for a TPU that is described to it, on any machine, in a minute or several. A
 row is one step of the last size of a recipe, with the shapes and the program that painting has:
 
+plan        how the step is computed, and whether its program was compiled soon, or long for a run that is
 compile     seconds of processor
 FLOP        as XLA counts them
 bytes       that operations read and write, as XLA counts them, and of these in a step to and from the chip's large
@@ -37,8 +38,9 @@ from nst_jax.ground import choices, storage
 from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
 from nst_jax.orders import values
-from nst_jax.painting import batches, devices, memory, painter, scenes, transfer
+from nst_jax.painting import batches, devices, memory, painter, programs, scenes, transfer
 from nst_jax.painting import job as jobs
+from nst_jax.painting.job import Stage
 from nst_jax.painting.memory import Machine
 
 NETWORKS = {"vgg19": vgg19.find, "fast": vgg19.fast_path}
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--network", choices=NETWORKS, default="vgg19", help="(default: vgg19)")
     add("--weights", type=pathlib.Path, help="another network's file")
     add("--size", type=int, nargs="+", default=[512], help="of a square picture's edge (default: 512)")
+    add("--steps", type=int, help="a long run is compiled longer (default: as many as the recipe takes at its last size)")
     add("--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="(default: float32)")
     add("--mesh", type=values.mesh, default={}, metavar="data=N,space=M", help="of chips (default: one)")
     add("--text", type=pathlib.Path, metavar="FOLDER", help="where compiled programs are written")
@@ -83,20 +86,20 @@ class Step(NamedTuple):
     """A step, and the shapes of what it takes: state, parameters, targets; weights are numbers."""
 
     step: Any
-    plan: str
+    stage: Stage
     state: Any
     params: Any
     targets: Any
     weights: Any
 
 
-def step(params, recipe, size: int, machine: Machine) -> Step:
-    """The last step of a square picture on a machine."""
+def step(params, recipe, size: int, machine: Machine, *, steps: int | None = None) -> Step:
+    """The last step of a square picture on a machine, in a stage of so many."""
     recipe, params, _ = calibration.calibrate(recipe, params)
     picture = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
     job = jobs.Job(picture, losses.everywhere(picture), recipe, picture.shape[:2])
     one = painter.subject(params, job, machine=machine)
-    stage = one.stages()[-1]
+    stage = _for_a_tpu(params, one.stages()[-1], steps)
     loss, solver, weights = one.loss(stage), one.solver(stage), one.weights(stage)
     scene = jax.eval_shape(functools.partial(scenes.measure, loss), params, picture, job.regions, weights)
     targets = losses.aim(scene.spatial, scenes.blend(scene.styles, job, None))
@@ -105,12 +108,19 @@ def step(params, recipe, size: int, machine: Machine) -> Step:
         targets = losses.with_aligned(targets, jax.eval_shape(align, params, picture, targets.neighbours, weights))
     state = jax.eval_shape(solver.init, picture)
     if machine.mesh is None or machine.mesh.shape["data"] == 1:
-        return Step(solver.step, str(stage.plan), state, params, targets, weights)
+        return Step(solver.step, stage, state, params, targets, weights)
     count = machine.mesh.shape["data"]
     axes = batches.axes_of([job._replace(seed=seed) for seed in range(count)])
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), state)
     many = batches.map_step(solver.step, axes, mesh=machine.mesh)
-    return Step(many, str(stage.plan), state, params, targets, weights)
+    return Step(many, stage, state, params, targets, weights)
+
+
+def _for_a_tpu(params, stage: Stage, steps: int | None) -> Stage:
+    """A stage of so many steps, compiled as a TPU would."""
+    stage = stage if steps is None else stage._replace(steps=steps)
+    direct = not memory.repays(params, stage.shape, stage.steps, platform="tpu")
+    return stage._replace(plan=stage.plan._replace(direct=direct))
 
 
 def place(known: Step, chip, mesh) -> Step:
@@ -144,7 +154,8 @@ def measure(known: Step, what: str, target: str, chip: Chip, text: pathlib.Path 
     begun = time.process_time()
     args = known.step, known.state, 1, known.params, known.targets, known.weights
     try:
-        compiled = transfer.consume.plain.trace(*args).lower(lowering_platforms=("tpu",)).compile()
+        lowered = transfer.consume.plain.trace(*args).lower(lowering_platforms=("tpu",))
+        compiled = lowered.compile(programs.SOON if known.stage.plan.direct else None)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -159,7 +170,7 @@ def measure(known: Step, what: str, target: str, chip: Chip, text: pathlib.Path 
     bound = max(times, key=lambda name: times[name])
     return Row(
         what,
-        known.plan,
+        f"{known.stage.plan}, {'soon' if known.stage.plan.direct else 'long'}",
         seconds,
         cost["flops"],
         cost["bytes accessed"],
@@ -211,7 +222,7 @@ def run(args) -> list[Row]:
         machine = Machine(chip.memory, dtype, mesh)
         names = args.target, args.recipe, *[args.network] * (args.network != "vgg19"), f"{size} px", precision
         what = ", ".join((*names, *[values.write_mesh(args.mesh)] * bool(args.mesh)))
-        known = place(step(params, recipe, size, machine), found[0], mesh)
+        known = place(step(params, recipe, size, machine, steps=args.steps), found[0], mesh)
         rows.append(measure(known, what, args.target, chip, args.text))
         print(line(rows[-1]), flush=True)
         storage.write_text(args.output, json.dumps(head | {"rows": [row._asdict() for row in rows]}, indent=1) + "\n")

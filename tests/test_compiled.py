@@ -12,6 +12,7 @@ from conftest import network
 from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.painting import transfer
+from nst_jax.painting.job import Stage
 
 LIBTPU = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: extra aot")
 PROGRAM = """HloModule jit_loop, is_scheduled=true
@@ -82,7 +83,7 @@ def test_a_size_that_a_chip_cannot_hold_is_one_line(monkeypatch):
             raise error
 
     monkeypatch.setattr(transfer.consume, "plain", Traced())
-    known = compiled.Step(None, "whole", None, None, None, None)
+    known = compiled.Step(None, Stage((9000, 9000), 1), None, None, None, None)
     with pytest.raises(ValueError, match=r"must fit into the memory of a v5e, got 9000 px: Used 21.50G of 15.75G hbm$"):
         compiled.measure(known, "9000 px", "v5e", chips.CHIPS["v5e"], None)
 

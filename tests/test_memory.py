@@ -81,6 +81,14 @@ def test_a_tpus_buffers_are_within_a_quarter_of_what_its_compiler_said(name, sha
     assert memory.peak(Plan(), known) - memory.step(Plan(), known) < network + known.held + memory.PROCESS
 
 
+def test_a_tpus_programs_are_compiled_long_for_long_runs(monkeypatch):
+    assert not memory.repays(VGG, (512, 512), 500, platform="tpu")
+    assert memory.repays(VGG, (512, 512), 500, platform="cpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert memory.repays(VGG, (512, 512), 4000)
+    assert memory.repays(VGG, (2048, 2048), 250)
+
+
 def test_what_is_held_counts_states_and_pictures(narrow):
     job = Job(np.zeros((64, 96, 3), np.float32), losses.everywhere(np.zeros((32, 32, 3))), RECIPE, (64, 96))
     found = jobs.load_at(narrow, job, (64, 96))
@@ -225,6 +233,10 @@ class Failing:
         if self.program is CONSUME:
             jax.tree.map(lambda leaf: leaf.delete(), state)
         raise jax.errors.JaxRuntimeError(self.message)
+
+    @property
+    def sooner(self):
+        return self
 
     def ready(self, *args):
         self.program.ready(*args)

@@ -13,7 +13,9 @@ from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.objective import losses
 from nst_jax.painting import job as jobs
-from nst_jax.painting import programs, transfer
+from nst_jax.painting import programs, runs, transfer
+from nst_jax.painting.job import Stage
+from nst_jax.painting.memory import Plan
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +48,34 @@ def test_a_program_inside_another_one():
     np.testing.assert_array_equal(jax.vmap(lambda x: program(3, x))(jnp.arange(3.0)), [0, 3, 6])
 
 
-@pytest.fixture
-def anew():
-    """What is known of this process's devices is asked again, before and after."""
-    programs.options.cache_clear()
-    yield
-    programs.options.cache_clear()
-
-
-def test_what_xla_does_not_know_it_is_not_told(anew, monkeypatch):
+def test_what_xla_does_not_know_it_is_not_told(monkeypatch):
     assert programs.options().items() <= programs.OPTIONS.items()
     assert "xla_cpu_scheduler_type" in programs.options()
-    programs.options.cache_clear()
     monkeypatch.setitem(programs.OPTIONS, "xla_cpu_no_such_thing", "1")
     assert "xla_cpu_no_such_thing" not in programs.options()
     assert "xla_cpu_scheduler_type" in programs.options(), "the others stay"
     assert programs.Program(lambda x: x + 1)(1) == 2
 
 
-def test_other_devices_are_told_nothing(anew, monkeypatch):
+def test_other_devices_are_told_nothing(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert programs.options() is None
+    assert transfer.consume.sooner is transfer.consume
+
+
+def test_a_tpu_compiles_short_runs_sooner(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    monkeypatch.setattr(programs, "_known", lambda name, value: True)
+    assert programs.options() is None
+    assert programs.options(soon=True) == programs.SOON
+    short, long = (Stage((512, 512), steps, plan=Plan(direct=steps < 4000)) for steps in (500, 5000))
+    assert runs.compiled_for(long, transfer.consume) is transfer.consume
+    assert runs.compiled_for(short, transfer.consume) is transfer.consume.sooner
+    assert transfer.consume.sooner is transfer.consume.sooner is not transfer.consume
+
+
+def test_a_cpu_has_one_way_of_compiling():
+    assert transfer.consume.sooner is transfer.consume
 
 
 RESIDENT = """

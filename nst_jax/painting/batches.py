@@ -174,9 +174,10 @@ class Many(NamedTuple):
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of all the jobs, each whole."""
-        found = []
+        found, mesh = [], self.machine.mesh
+        each = -(-len(self.numbers) // (mesh.shape["data"] if mesh else 1))  # pictures on a device
         for stage in one_job.stages_without_plans(self.jobs[0]):
-            direct = not memory.repays(self.known.network(stage), stage.shape, stage.steps)
+            direct = not memory.repays(self.known.network(stage), stage.shape, each * stage.steps)
             found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
         return tuple(found)
 

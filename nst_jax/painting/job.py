@@ -178,7 +178,7 @@ def _plan(params, job, stage, machine) -> Plan:
         rows = -(-stage.shape[0] // machine.mesh.shape["space"])
         whole = whole._replace(shape=(rows, stage.shape[1]))
     plan = memory.choose_plan(whole, machine.memory or memory.total())
-    return plan._replace(direct=not memory.repays(params, stage.shape, stage.steps))
+    return plan._replace(direct=not memory.repays(params, whole.shape, stage.steps))
 
 
 def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY) -> Load:

@@ -31,6 +31,9 @@ MATRICES = 20  # of a layer's channels, and kernels turned round, at most at onc
 # Multiplications of one convolution in a run from which Winograd's ways pay: at 128 px they save a sixth of a step and
 # take four seconds more to compile, which eighty steps repay; and programs are kept for the next runs
 REPAID = 3e10
+# Positions of a run's pictures from which a TPU's program repays what it takes to compile it whole, half a minute: at
+# 512 px four thousand steps, by the compiler's cycles
+POSITIONS_REPAID = 1e9
 # Maps of the first block's width that a CPU's libraries take besides XLA's buffers where nearest features are sought:
 # what a process had more, at 512 and 1024 px, and in windows of 1024
 SCRATCH = 2.0
@@ -50,7 +53,7 @@ class Machine(NamedTuple):
 class Plan(NamedTuple):
     """How a loss is computed: blocks computed again, the window's size, whether content maps are made again.
 
-    `direct` is for what is called rarely: convolutions that take longer, but not so long to compile.
+    `direct` is for what is called rarely: programs that take longer, but not so long to compile.
     """
 
     again: int = 0
@@ -119,8 +122,10 @@ def choose_plan(load: Load, memory: int) -> Plan:
     return min(fitting, key=lambda plan: cost(plan, load))
 
 
-def repays(params, shape: tuple[int, int], steps: int) -> bool:
-    """Whether so many steps repay what it takes to compile the convolutions that are faster on a CPU."""
+def repays(params, shape: tuple[int, int], steps: int, *, platform: str | None = None) -> bool:
+    """Whether so many steps repay what a faster program takes to compile, on this process's devices or others."""
+    if (platform or jax.default_backend()) == "tpu":
+        return steps * math.prod(shape) >= POSITIONS_REPAID
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
     each = {name: math.prod(k) for name, k in kernels.items() if convolutions.way(*k[2:])}
     most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)

@@ -1,4 +1,4 @@
-"""Programs that compile soon and hold little memory: what XLA is told on a CPU, and what is given back afterwards."""
+"""Programs that compile soon and hold little memory: what XLA is told, and what is given back afterwards."""
 
 import ctypes
 import functools
@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.core import Tracer
@@ -22,15 +23,17 @@ OPTIONS = {
     "xla_cpu_use_fusion_emitters": False,
 }
 
+# A TPU's compiler takes a fifth of the time for steps that take twice as long; `docs/devices.md` has the measurements
+SOON = {"exec_time_optimization_effort": -0.5}
+
+
+def options(*, soon: bool = False) -> dict[str, Any] | None:
+    """What XLA is told for this process's devices, of that what it knows; `soon`: of programs that don't run for long."""
+    told = {"cpu": OPTIONS, "tpu": SOON if soon else {}}.get(jax.default_backend(), {})
+    return {name: value for name, value in told.items() if _known(name, value)} or None
+
 
 @functools.cache
-def options() -> dict[str, str | bool] | None:
-    """What XLA is told for this process's devices, of that what it knows."""
-    if jax.default_backend() != "cpu":
-        return None
-    return {name: value for name, value in OPTIONS.items() if _known(name, value)}
-
-
 def _known(name, value) -> bool:
     """Whether this version of XLA has such an option; each says in its own way that it has not."""
     try:
@@ -43,9 +46,15 @@ def _known(name, value) -> bool:
 class Program:
     """`jax.jit(function, **how)` with these options; inside another program, that program's options hold."""
 
-    def __init__(self, function: Callable, **how):
+    def __init__(self, function: Callable, *, soon: bool = False, **how):
         self.plain = jax.jit(function, **how)
-        self._thrifty = functools.cache(lambda: jax.jit(function, compiler_options=options(), **how))
+        self._thrifty = functools.cache(lambda: jax.jit(function, compiler_options=options(soon=soon), **how))
+        self._sooner = functools.cache(lambda: Program(function, soon=True, **how))
+
+    @property
+    def sooner(self) -> "Program":
+        """The same, compiled sooner to what runs longer, where a compiler has the choice."""
+        return self if options(soon=True) == options() else self._sooner()
 
     def __call__(self, *args):
         return self.of(args)(*args)

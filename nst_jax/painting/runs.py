@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from nst_jax.painting import devices, transfer
+from nst_jax.painting import devices, programs, transfer
 from nst_jax.painting.job import WHOLE, Stage
 from nst_jax.painting.memory import Machine, Plan
 from nst_jax.recipes import Turn
@@ -272,11 +272,11 @@ def _take_steps(run, count, program) -> Run:
     """So many steps within a stage; in a smaller plan where a device's memory ends against what was planned."""
     while True:
         kept = _copy_on_host(run.state) if program is transfer.consume else run.state
-        step = run.subject.step(run.now)
+        step, compiled = run.subject.step(run.now), compiled_for(run.now, program)
         try:
             if run.info is None:
-                program.ready(step, run.state, 1, *run.args)
-            state, info = program(step, run.state, count, *run.args)
+                compiled.ready(step, run.state, 1, *run.args)
+            state, info = compiled(step, run.state, count, *run.args)
             if kept is not None:
                 jax.block_until_ready(info)
             return run._replace(state=state, info=info, step=run.step + count)
@@ -284,6 +284,11 @@ def _take_steps(run, count, program) -> Run:
             if kept is None or "RESOURCE_EXHAUSTED" not in str(error):
                 raise
         run = _replan(run, kept)
+
+
+def compiled_for(stage: Stage, program: programs.Program) -> programs.Program:
+    """A program as a stage's plan has it compiled."""
+    return program.sooner if stage.plan.direct else program
 
 
 def _replan(run, kept) -> Run:
