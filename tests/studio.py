@@ -159,7 +159,7 @@ def _checkpoints(folder):
     weights = ("--weights", "narrow.h5", "--recipe", "gatys-notebook", "--ladder", "32")
     changed = {"content": [{"name": "town.png", "sha256": "of another"}], "style": []}
     made = {
-        "moved": checkpoints.Kept(checkpoints.Command(STYLIZE, "/no/such/folder")),
+        "moved": checkpoints.Checkpoint(checkpoints.Command(STYLIZE, "/no/such/folder")),
         "begun": _kept(folder, weights, inputs=changed),
         "reweighed": _kept(folder, weights, network={"sha256": "of another"}),
     }
@@ -171,4 +171,4 @@ def _checkpoints(folder):
 def _kept(folder, more, **changed):
     rows = record.Record(**_record(folder, **changed))._asdict()
     command = checkpoints.Command((*STYLIZE, *more), os.fspath(folder))
-    return checkpoints.Kept(command, records=(rows | {"stages": []},))
+    return checkpoints.Checkpoint(command, records=(rows | {"stages": []},))

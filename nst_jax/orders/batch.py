@@ -106,10 +106,10 @@ class Batch:
         """Paint jobs that are one program."""
         left, items = dict(enumerate(entry for entry, _ in group)), [item for _, item in group]
         size = self.size(items[0].task)
-        keeping = self.keeper and workshop.Keeping(self.keeper, [entry.place for entry, _ in group])
+        shelf = self.keeper and workshop.Shelf(self.keeper, [entry.place for entry, _ in group])
         try:
             for number, result in workshop.carry_out_all(
-                items, self.machine, chunk=size, controls=self.controls, keeping=keeping
+                items, self.machine, chunk=size, controls=self.controls, shelf=shelf
             ):
                 if isinstance(result.error, workshop.Diverged):
                     self.note(left.pop(number), "bad", reason=str(result.error))

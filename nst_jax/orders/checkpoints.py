@@ -32,7 +32,7 @@ class Command(NamedTuple):
     folder: str
 
 
-class Kept(NamedTuple):
+class Checkpoint(NamedTuple):
     """What a folder holds of a run."""
 
     command: Command
@@ -58,7 +58,7 @@ def files(folder) -> list[pathlib.Path]:
     return sorted(found, key=lambda path: int(path.stem), reverse=True)
 
 
-def find(folder, *, said: Callable[[str], None]) -> Kept | None:
+def find(folder, *, said: Callable[[str], None]) -> Checkpoint | None:
     """The last checkpoint in a folder that is whole; what is not is said, and the one before it taken."""
     for path in files(folder):
         try:
@@ -68,29 +68,29 @@ def find(folder, *, said: Callable[[str], None]) -> Kept | None:
     return None
 
 
-def where(kept: Kept | None) -> str:
+def where(kept: Checkpoint | None) -> str:
     """Where a run stands that goes on, in words that are alike if it is the same."""
     done = kept.snapshot.done if kept and kept.snapshot else None
     return str(kept and (kept.group, done, sorted(kept.rows), kept.records))
 
 
-def store(folder, kept: Kept) -> None:
+def store(folder, kept: Checkpoint) -> None:
     """Write what a run is to go on from into a folder, after what is there."""
     folder = storage.ensure_folder(folder)
     number = max([0, *(int(path.stem) for path in files(folder))]) + 1
     snapshots.write(folder / f"{number:08}{SUFFIX}", _as_tree(kept))
 
 
-def _as_tree(kept: Kept) -> dict[str, Any]:
+def _as_tree(kept: Checkpoint) -> dict[str, Any]:
     snapshot = None if kept.snapshot is None else snapshots.as_tree(kept.snapshot)
     return kept._asdict() | {"rows": dict(kept.rows), "command": kept.command._asdict(), "snapshot": snapshot}
 
 
-def _of_tree(tree) -> Kept:
+def _of_tree(tree) -> Checkpoint:
     snapshot = None if tree["snapshot"] is None else snapshots.of_tree(tree["snapshot"])
     command = Command(tuple(tree["command"]["argv"]), tree["command"]["folder"])
     whole = tree | {"command": command, "snapshot": snapshot}
-    kept = Kept(**whole | {name: tuple(tree[name]) for name in ("records", "watchers")})
+    kept = Checkpoint(**whole | {name: tuple(tree[name]) for name in ("records", "watchers")})
     words = (*command.argv, command.folder, kept.finished, kept.group)
     if not all(isinstance(word, str) for word in words) or not isinstance(kept.rows, dict):
         raise ValueError("it is of no run")
@@ -102,10 +102,10 @@ def _of_tree(tree) -> Kept:
 # While it is painted
 
 
-class Keeps(Protocol):
+class Follower(Protocol):
     """Follows where a run stands, not only what is seen of it."""
 
-    def enter(self, group: str, known: Sequence[Record]) -> Kept | None:
+    def enter(self, group: str, known: Sequence[Record]) -> Checkpoint | None:
         """A picture, or several, begin: what was kept of just these."""
         ...
 
@@ -119,16 +119,18 @@ class Keeps(Protocol):
 class Keeper:
     """Keeps where a run stands, beside its steps; and knows what was kept of it by a process that has ended."""
 
-    def __init__(self, folder, command: Command, *, every: Every, resumed: Kept | None, said: Callable[[str], None]):
+    def __init__(
+        self, folder, command: Command, *, every: Every, resumed: Checkpoint | None, said: Callable[[str], None]
+    ):
         self.folder, self.every, self.said = pathlib.Path(folder), every, said
         self.resumed = resumed  # until the group that it is of is painted
-        self.kept = Kept(command, rows=dict(resumed.rows) if resumed else {})
+        self.kept = Checkpoint(command, rows=dict(resumed.rows) if resumed else {})
         self.number = max([0, *(int(path.stem) for path in files(folder))])
         self.at, self.step = time.monotonic(), 0
         self.writer = concurrent.futures.ThreadPoolExecutor(1)
         self.writing: concurrent.futures.Future | None = None
 
-    def enter(self, group: str, known: Sequence[Record]) -> Kept | None:
+    def enter(self, group: str, known: Sequence[Record]) -> Checkpoint | None:
         """Begin with a picture, or with several: what was kept of just these, if their files are the same."""
         rows = tuple({str(record.inputs): _of_record(record) for record in reversed(known)}.values())[::-1]
         resumed = self.resumed if self.resumed and self.resumed.group == group else None
@@ -182,7 +184,7 @@ class Keeper:
     def finish(self, what: str) -> None:
         """Keep no more than that the run is finished, and what it has written."""
         self._wait()
-        self._write(Kept(self.kept.command, finished=what))
+        self._write(Checkpoint(self.kept.command, finished=what))
         for path in files(self.folder)[1:]:
             path.unlink(missing_ok=True)
 
@@ -244,7 +246,7 @@ def check_files(old, new) -> None:
 
 @contextlib.contextmanager
 def opened(
-    folder, command: Command, *, every: Every, resumed: Kept | None, said, kind: Callable[..., Kind] = Keeper
+    folder, command: Command, *, every: Every, resumed: Checkpoint | None, said, kind: Callable[..., Kind] = Keeper
 ) -> Iterator[Kind]:
     """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
     folder = storage.ensure_folder(folder)

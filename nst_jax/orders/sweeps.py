@@ -132,7 +132,7 @@ def paint(
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
     rows, lost = there(sweep, folder), []
-    more = {"controls": controls, "progress": progress, "keeping": keeping(sweep, rows)}
+    more = {"controls": controls, "progress": progress, "shelf": shelf(sweep, rows)}
     try:
         found = workshop.carry_out_all(sweep.items, sweep.machine, chunk=sweep.chunk, **more)
         for number, result in found:
@@ -188,10 +188,10 @@ def there(sweep: Sweep, folder) -> dict[int, tables.Row]:
     return {names[name]: tables.Row(**row | {"values": tuple(row["values"])}) for name, row in rows.items()}
 
 
-def keeping(sweep: Sweep, rows: Collection[int]) -> workshop.Keeping | None:
+def shelf(sweep: Sweep, rows: Collection[int]) -> workshop.Shelf | None:
     """Who keeps a sweep's pictures, if somebody does; those of these numbers are there."""
     names = [point.name for point in sweep.points]
-    return sweep.keeper and workshop.Keeping(sweep.keeper, names, frozenset(names[number] for number in rows))
+    return sweep.keeper and workshop.Shelf(sweep.keeper, names, frozenset(names[number] for number in rows))
 
 
 def _cells(point, result, judged) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Keeper, Keeps, Kept
+from nst_jax.orders.checkpoints import Checkpoint, Follower, Keeper
 from nst_jax.orders.compose import Recolouring
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order
@@ -127,7 +127,9 @@ def recolour(asked: Recolouring) -> Result:
     return Result(record, asked.paint(), asked.extras)
 
 
-def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Keeps | None = None) -> Result:
+def carry_out(
+    item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Follower | None = None
+) -> Result:
     """Paint an item: the finished picture of its last good frame, and the error that ended it if one did.
 
     What ends it before the first frame is raised: there is nothing to show then. With a keeper, the run is kept on its
@@ -146,7 +148,7 @@ def carry_out(item: Item, machine: Machine, *, controls: Controls | None = None,
 # Several
 
 
-class Keeping(NamedTuple):
+class Shelf(NamedTuple):
     """Who keeps several pictures on their way, their names, and which of them are there already."""
 
     keeper: Keeper
@@ -161,7 +163,7 @@ def carry_out_all(
     chunk: int,
     controls: Controls | None = None,
     progress: Callable[[int, Frame], None] = lambda done, frame: None,
-    keeping: Keeping | None = None,
+    shelf: Shelf | None = None,
 ) -> Iterator[tuple[int, Result]]:
     """Paint items that are one program, a chunk at a time; yield (number, result) as they are done.
 
@@ -169,7 +171,7 @@ def carry_out_all(
     are there already is left out.
     """
     controls, total = controls or Controls(), items[0].record.total
-    for before, numbers, work in _chunks(items, machine, chunk, keeping):
+    for before, numbers, work in _chunks(items, machine, chunk, shelf):
 
         def shown(frame, before=before, numbers=numbers):
             progress(before * total + frame.step * len(numbers), frame)
@@ -185,17 +187,17 @@ def carry_out_all(
             raise error
 
 
-def _chunks(items, machine, chunk, keeping) -> Iterator[tuple[int, list[int], "_Work"]]:
+def _chunks(items, machine, chunk, shelf) -> Iterator[tuple[int, list[int], "_Work"]]:
     """For each chunk that is not there: how many pictures were before it, its numbers, what is to be done."""
     tasks, known, before = [item.task for item in items], [item.record for item in items], 0
     for numbers, subject in vmapped.chunks(tasks[0].params, [task.job for task in tasks], chunk=chunk, machine=machine):
         mine = list(dict.fromkeys(numbers))
-        names = [keeping.names[n] for n in mine] if keeping else []
-        if not keeping:
+        names = [shelf.names[n] for n in mine] if shelf else []
+        if not shelf:
             yield before, mine, _Work(subject)
-        elif not keeping.there.issuperset(names):
-            resumed = keeping.keeper.enter("\n".join(names), known)
-            yield before, mine, _Work(subject, keeping.keeper, resumed)
+        elif not shelf.there.issuperset(names):
+            resumed = shelf.keeper.enter("\n".join(names), known)
+            yield before, mine, _Work(subject, shelf.keeper, resumed)
         before += len(mine)
 
 
@@ -269,8 +271,8 @@ class _Work(NamedTuple):
     """What a run paints, who keeps it, and what was kept of it."""
 
     subject: Any
-    keeper: Keeps | None = None
-    resumed: Kept | None = None
+    keeper: Follower | None = None
+    resumed: Checkpoint | None = None
 
     def begin(self) -> Run:
         """The run, from its beginning or from where it was kept."""

@@ -18,7 +18,7 @@ from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import checkpoints, customise, prepare, workshop
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Command, Keeper, Kept
+from nst_jax.orders.checkpoints import Checkpoint, Command, Keeper
 from nst_jax.orders.order import Order
 from nst_jax.orders.values import Every
 from nst_jax.pictures import images
@@ -220,7 +220,7 @@ class Painting(Shown):
             except KeyboardInterrupt:  # stopped before its first frame
                 return None
 
-    def _resumed(self) -> Kept | None:
+    def _resumed(self) -> Checkpoint | None:
         """What the sitting goes on from."""
         folder = self.folder / "kept"
         kept = checkpoints.find(folder, said=self._say) if folder.is_dir() else None

@@ -377,8 +377,8 @@ def _checkpoints() -> list[bytes]:
     command = checkpoints.Command(("stylize", "a.png", "b.png"), "/nowhere")
     rows = json.loads(_records()[0])
     rows.pop("format")
-    whole = checkpoints.Kept(command, "", "a.png", (rows,), kept, ({"seen": 3},), {"b.png": [1, None]})
-    each = (whole, checkpoints.Kept(command), checkpoints.Kept(command, finished="a.png"))
+    whole = checkpoints.Checkpoint(command, "", "a.png", (rows,), kept, ({"seen": 3},), {"b.png": [1, None]})
+    each = (whole, checkpoints.Checkpoint(command), checkpoints.Checkpoint(command, finished="a.png"))
     return [_file(lambda path, kept=kept: snapshots.write(path, checkpoints._as_tree(kept))) for kept in each]
 
 
