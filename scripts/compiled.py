@@ -70,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     add("--recipe", default=recipes.DEFAULT, help=f"(default: {recipes.DEFAULT})")
     add("--network", choices=NETWORKS, default="vgg19", help="(default: vgg19)")
     add("--weights", type=pathlib.Path, help="another network's file")
-    add("--size", type=int, nargs="+", default=[512], help="of a square picture's edge (default: 512)")
-    add("--steps", type=int, help="a long run is compiled longer (default: as many as the recipe takes at its last size)")
+    add("--size", type=values.size, nargs="+", default=[512], help="N of a square, or WIDTHxHEIGHT (default: 512)")
+    add("--steps", type=values.count, help="of a picture; many are compiled longer (default: the recipe's)")
     add("--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="(default: float32)")
     add("--mesh", type=values.mesh, default={}, metavar="data=N,space=M", help="of chips (default: one)")
     add("--text", type=pathlib.Path, metavar="FOLDER", help="where compiled programs are written")
@@ -93,13 +93,14 @@ class Step(NamedTuple):
     weights: Any
 
 
-def step(params, recipe, size: int, machine: Machine, *, steps: int | None = None) -> Step:
-    """The last step of a square picture on a machine, in a stage of so many."""
+def step(params, recipe, shape: tuple[int, int], machine: Machine, *, steps: int | None = None) -> Step:
+    """The last step of a picture on a machine, of so many in all, or as many as the recipe takes."""
     recipe, params, _ = calibration.calibrate(recipe, params)
-    picture = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
+    recipe = recipe.with_steps(steps) if steps else recipe
+    picture = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     job = jobs.Job(picture, losses.everywhere(picture), recipe, picture.shape[:2])
     one = painter.subject(params, job, machine=machine)
-    stage = _for_a_tpu(params, one.stages()[-1], steps)
+    stage = one.stages()[-1]
     loss, solver, weights = one.loss(stage), one.solver(stage), one.weights(stage)
     scene = jax.eval_shape(functools.partial(scenes.measure, loss), params, picture, job.regions, weights)
     targets = losses.aim(scene.spatial, scenes.blend(scene.styles, job, None))
@@ -114,13 +115,6 @@ def step(params, recipe, size: int, machine: Machine, *, steps: int | None = Non
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), state)
     many = batches.map_step(solver.step, axes, mesh=machine.mesh)
     return Step(many, stage, state, params, targets, weights)
-
-
-def _for_a_tpu(params, stage: Stage, steps: int | None) -> Stage:
-    """A stage of so many steps, compiled as a TPU would."""
-    stage = stage if steps is None else stage._replace(steps=steps)
-    direct = not memory.repays(params, stage.shape, stage.steps, platform="tpu")
-    return stage._replace(plan=stage.plan._replace(direct=direct))
 
 
 def place(known: Step, chip, mesh) -> Step:
@@ -218,11 +212,12 @@ def run(args) -> list[Row]:
     rows = []
     print(HEAD, "| --- " * HEAD.count(" | ") + "| --- |", sep="\n", flush=True)
     for size, precision in ((size, precision) for size in args.size for precision in args.precision):
-        dtype = None if precision == "float32" else precision
-        machine = Machine(chip.memory, dtype, mesh)
-        names = args.target, args.recipe, *[args.network] * (args.network != "vgg19"), f"{size} px", precision
+        dtype, shape = None if precision == "float32" else precision, size if isinstance(size, tuple) else (size, size)
+        machine = Machine(chip.memory, dtype, mesh, "tpu")
+        edges = f"{shape[1]} × {shape[0]} px" if isinstance(size, tuple) else f"{size} px"
+        names = args.target, args.recipe, *[args.network] * (args.network != "vgg19"), edges, precision
         what = ", ".join((*names, *[values.write_mesh(args.mesh)] * bool(args.mesh)))
-        known = place(step(params, recipe, size, machine, steps=args.steps), found[0], mesh)
+        known = place(step(params, recipe, shape, machine, steps=args.steps), found[0], mesh)
         rows.append(measure(known, what, args.target, chip, args.text))
         print(line(rows[-1]), flush=True)
         storage.write_text(args.output, json.dumps(head | {"rows": [row._asdict() for row in rows]}, indent=1) + "\n")

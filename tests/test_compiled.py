@@ -89,12 +89,26 @@ def test_a_size_that_a_chip_cannot_hold_is_one_line(monkeypatch):
 
 
 @LIBTPU
-@pytest.mark.parametrize("flags", [(), ("--mesh", "space=4")], ids=["alone", "space=4"])
-def test_a_narrow_networks_step_compiles(monkeypatch, tmp_path, capsys, flags):
+@pytest.mark.parametrize(
+    ("size", "flags"),
+    [("64", ()), ("64x50", ()), ("64", ("--mesh", "space=4"))],
+    ids=["alone", "a height that strips do not divide", "space=4"],
+)
+def test_a_narrow_networks_step_compiles(monkeypatch, tmp_path, capsys, size, flags):
     vgg19.save(tmp_path / "narrow.h5", network((8, 8), (1, 1)))
     few = recipes.get("tf-tutorial")._replace(content={"relu2_1": 1.0}, style={"relu1_1": 1.0})
     monkeypatch.setattr(recipes, "get", lambda name: few)
-    given = "--weights", tmp_path / "narrow.h5", "--size", 64, "--recipe", "few", "-o", tmp_path / "known.json", *flags
+    given = (
+        "--weights",
+        tmp_path / "narrow.h5",
+        "--size",
+        size,
+        "--recipe",
+        "few",
+        "-o",
+        tmp_path / "known.json",
+        *flags,
+    )
     assert compiled.main([*map(str, given)]) == 0
     (row,) = json.loads((tmp_path / "known.json").read_text())["rows"]
     assert row["flops"] > 0
@@ -102,4 +116,18 @@ def test_a_narrow_networks_step_compiles(monkeypatch, tmp_path, capsys, flags):
     assert row["reckoned"] > row["best"] > 0
     assert "all-gather" not in row["collectives"], "features stay where they are"
     assert bool(row["collectives"]) == bool(flags)
-    assert "| v5e, few, 64 px, float32" in capsys.readouterr().out
+    assert f"| v5e, few, {size.replace('x', ' × ')} px, float32" in capsys.readouterr().out
+
+
+@LIBTPU
+def test_a_long_run_is_compiled_longer(monkeypatch, tmp_path, capsys):
+    vgg19.save(tmp_path / "narrow.h5", network((8, 8), (1, 1)))
+    few = recipes.get("tf-tutorial")._replace(content={"relu2_1": 1.0}, style={"relu1_1": 1.0})
+    monkeypatch.setattr(recipes, "get", lambda name: few)
+    found = []
+    for steps in (10, 10**6):
+        given = "--weights", tmp_path / "narrow.h5", "--size", 64, "--steps", steps, "-o", tmp_path / "known.json"
+        assert compiled.main([*map(str, given)]) == 0
+        found += json.loads((tmp_path / "known.json").read_text())["rows"]
+    assert [row["plan"] for row in found] == ["whole, soon", "whole, long"]
+    assert found[0]["reckoned"] > found[1]["reckoned"], "it is told what is compiled for"

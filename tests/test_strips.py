@@ -7,8 +7,12 @@ import pytest
 from conftest import drawn as drawn_picture
 from conftest import network
 
+from nst_jax import recipes
 from nst_jax.network import convolutions, strips, vgg19
-from nst_jax.objective import distances
+from nst_jax.objective import distances, losses
+from nst_jax.objective.losses import Weights
+from nst_jax.painting import job as jobs
+from nst_jax.painting.memory import Machine
 
 
 def drawn(seed, *shape):
@@ -40,16 +44,26 @@ def test_maps_that_strips_divide_are_taken(shape, taken):
     assert not strips.fits((*shape, 8, 3), 128)
 
 
+@pytest.mark.parametrize("height", [None, 21])
 @pytest.mark.parametrize("wanted", [("relu1_1",), ("conv1_2", "pool1")])
-def test_a_block_by_strips_is_the_block(wanted):
+def test_a_block_by_strips_is_the_block(wanted, height):
     params, x = vgg19.init(jax.random.key(0), widths=(6,), convs=(2,)), drawn(0, 1, 32, 8, 3)
-    module = vgg19.Block(1, (6, 6), vgg19.POOLS["max"], (vgg19.conv, vgg19.conv), frozenset(wanted))
+    module = vgg19.Block(1, (6, 6), vgg19.POOLS["max"], (vgg19.conv, vgg19.conv), frozenset(wanted), height)
     convs = [params["conv1_1"], params["conv1_2"]]
-    ours = strips.block(convs, (strips.convolve, vgg19.POOLS["max"]), 1, module.wanted, strips.pack(x))
+    asked = strips.Asked(1, module.wanted, height)
+    ours = strips.block(convs, (strips.convolve, vgg19.POOLS["max"]), asked, strips.pack(x))
     known = module.apply({"params": {"conv1_1": convs[0], "conv1_2": convs[1]}}, x)
     assert ours.keys() == known.keys() == set(wanted)
     for name in wanted:
         np.testing.assert_allclose(ours[name], known[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("height", [1, 17, 31])
+def test_rows_below_a_picture_stay_zero_in_packed_strips(height):
+    x = drawn(0, 1, 32, 5, 6)
+    ours = strips.unpack(strips.zero_below(strips.pack(x), height))
+    np.testing.assert_array_equal(ours[0, :height], x[0, :height])
+    assert not ours[0, height:].any()
 
 
 @pytest.mark.parametrize("shape", [(32, 5, 4), (9, 5, 4)])
@@ -80,9 +94,44 @@ def test_a_tpus_program_gives_a_cpus_numbers(monkeypatch, h, padding, pool, spre
     params, image = network((6, 7, 8), (2, 2, 1)), jnp.asarray(drawn_picture(0, h, 36))
     value = jax.value_and_grad(energy, 1)
     known, slope = jax.jit(value, static_argnums=(2, 3, 4))(params, image, padding, pool, spread)
-    monkeypatch.setattr(
-        jax.lax, "platform_dependent", lambda *args, default, tpu=None, cpu=None: (tpu or default)(*args)
-    )
+    as_on_a_tpu(monkeypatch)
     ours, back = jax.jit(lambda *args: value(*args, padding, pool, spread))(params, image)
+    assert float(ours) == pytest.approx(float(known), rel=1e-5)
+    assert float(jnp.linalg.norm(back - slope) / jnp.linalg.norm(slope)) < 1e-5
+
+
+def as_on_a_tpu(monkeypatch):
+    """What is lowered takes a TPU's branches from here on."""
+    branch = lambda *args, default, tpu=None, cpu=None: (tpu or default)(*args)  # noqa: E731
+    monkeypatch.setattr(jax.lax, "platform_dependent", branch)
+
+
+@pytest.mark.parametrize("height", [96, 85, 67])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"padding": "replicate", "pool": "average"}, {"near": {"columns": 1.0, "relu2_1": 1.0}}, {"guided": True}],
+    ids=["plain", "replicate", "neighbours", "regions"],
+)
+def test_a_tpus_picture_of_any_height_has_a_cpus_gradient(monkeypatch, height, changes):
+    """Rows are added until strips are even, and count for nothing."""
+    params, (content, style, image) = network((4, 5, 6), (2, 1, 1)), (drawn_picture(i, height, 40) for i in range(3))
+    near, guided = changes.get("near", {}), "guided" in changes
+    weights = Weights({"relu3_1": 1.0}, {f"relu{b}_1": 1e-2 for b in (1, 2, 3)}, 1e-3, near)
+    regions = losses.everywhere(style)
+    if guided:
+        left = jnp.broadcast_to(jnp.linspace(0, 1, 40)[None], (height, 40))
+        regions = tuple(losses.Region((losses.Style(one),), g) for one, g in ((style, left), (content, 1 - left)))
+    recipe = recipes.get("tf-tutorial")._replace(**{k: v for k, v in changes.items() if k in ("padding", "pool")})
+
+    def gradient(platform):
+        loss = jobs.loss(recipe, machine=Machine(platform=platform))
+        targets = jax.jit(loss.prepare)(params, content, regions, weights)
+        aligned = jax.jit(loss.align)(params, content, targets, weights) if losses.aligned(near) else {}
+        targets = losses.with_aligned(targets, aligned)
+        return jax.jit(jax.value_and_grad(losses.objective(loss)))(image, params, targets, weights)
+
+    known, slope = gradient("cpu")
+    as_on_a_tpu(monkeypatch)
+    ours, back = gradient("tpu")
     assert float(ours) == pytest.approx(float(known), rel=1e-5)
     assert float(jnp.linalg.norm(back - slope) / jnp.linalg.norm(slope)) < 1e-5

@@ -7,7 +7,7 @@ by a kernel that has theirs twice and zeros between: as many products as a TPU t
 positions.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -87,15 +87,33 @@ FIRSTS = {"zeros": convolve, "replicate": convolve_edge}
 """How the first convolution sees the image's border."""
 
 
-def block(convs, ways, number: int, wanted, x) -> dict[str, Any]:
+def zero_below(x, height: int | None):
+    """Packed strips whose rows from `height` on are zero; None for all of them."""
+    if height is None:
+        return x
+    rows = 2 * x.shape[0] * x.shape[1]
+    inside = pack(jnp.arange(rows)[None, :, None, None] < height, count=len(x))  # [8, h, 1, 2]
+    return jnp.where(jnp.repeat(inside, x.shape[-1] // 2, -1), x, 0)
+
+
+class Asked(NamedTuple):
+    """Which block of a network, which of its maps, and how many rows the picture has there; None for all of them."""
+
+    number: int
+    wanted: frozenset[str]
+    height: int | None = None
+
+
+def block(convs, ways, asked: Asked, x) -> dict[str, Any]:
     """Convolutions, the first in its own way, and the pooling, as far as the maps wanted: packed -> {name: map}."""
-    out, (first, pool) = {}, ways
+    out, (first, pool), (number, wanted, height) = {}, ways, asked
     for i, layer in enumerate(convs, 1):
         kernel, bias = (layer[k].astype(x.dtype) for k in ("kernel", "bias"))
-        x = out[f"conv{number}_{i}"] = (first if i == 1 else convolve)(x, kernel) + jnp.tile(bias, 2)[None, None, None]
+        x = (first if i == 1 else convolve)(x, kernel) + jnp.tile(bias, 2)[None, None, None]
+        x = out[f"conv{number}_{i}"] = zero_below(x, height)
         x = out[f"relu{number}_{i}"] = jax.nn.relu(x)
         if wanted <= out.keys():
             break
     else:
-        out[f"pool{number}"] = pool(x)
+        out[f"pool{number}"] = zero_below(pool(x), height and height // 2)
     return {name: unpack(out[name]) for name in wanted}

@@ -279,7 +279,8 @@ def _columns(maps, shape, height):
             f = jnp.where(end, jnp.roll(f, 1, 0), f)
         return _doubled(_doubled(f, 0, shape[0]), 1, shape[1])
 
-    return jnp.concatenate([at_stride_4(layer, f) for layer, f in maps.items()], -1)
+    found = jnp.concatenate([at_stride_4(layer, f) for layer, f in maps.items()], -1)
+    return _zero_below(found[None], height and height // 4)[0]
 
 
 def _doubled(f, axis, length):
@@ -346,7 +347,7 @@ def _compute_maps(params, x: Any, wanted, ways: _Ways, recompute) -> dict[str, A
         convolve = (ways.first if block == 1 else ways.others), ways.others
         module = Block(block, widths, ways.pool, convolve, frozenset(here | further), height and height >> (block - 1))
         apply = module.apply
-        if block == 1 and not height and strips.fits(x.shape, max(widths), count=ways.strips):
+        if block == 1 and strips.fits(x.shape, max(widths), count=ways.strips):
             apply = functools.partial(_apply_by_platform, module, ways)
         run: Any = _recompute(apply) if block <= recompute else apply
         maps |= run({"params": convs, "made": made}, x)
@@ -360,7 +361,8 @@ def _apply_by_platform(module, ways, params, x):
     def by_strips(params, x):
         packed = strips.pack(x, count=ways.strips)
         convs = [*params["params"].values()]
-        return strips.block(convs, (ways.packed, ways.pool), module.number, module.wanted, packed)
+        asked = strips.Asked(module.number, module.wanted, module.height)
+        return strips.block(convs, (ways.packed, ways.pool), asked, packed)
 
     return lax.platform_dependent(params, x, tpu=by_strips, default=module.apply)
 

@@ -1,4 +1,4 @@
-"""A loss whose image's rows are spread over the axis `space` of a mesh of devices.
+"""A loss whose image's rows are cut evenly: over the axis `space` of a mesh of devices, into strips on a TPU, or both.
 
 XLA cuts the network along the rows and fetches what a convolution needs of a neighbour's. It does so only for shares
 of equal length that pooling halves evenly; a picture of another height gets rows below, which the network keeps at
@@ -7,6 +7,7 @@ zero, so that they count for nothing. A device holds its rows' features and nobo
 
 import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,41 +16,60 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from nst_jax.network import vgg19
-from nst_jax.objective import losses
+from nst_jax.objective import losses, neighbours
 from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
+from nst_jax.objective.neighbours import Likeness
 from nst_jax.recipes import Weights
 
 
+class Cut(NamedTuple):
+    """How rows are cut: over a mesh of devices, None for one of them, and into how many strips on each."""
+
+    mesh: Mesh | None
+    strips: int = 1
+
+    @property
+    def space(self) -> int:
+        """Over how many devices."""
+        return 1 if self.mesh is None else self.mesh.shape["space"]
+
+    def unit(self, layers) -> int:
+        """What a height must be a multiple of: strips stay strips where they are halved three times."""
+        halved = 1 if self.strips == 1 else 8 * self.strips
+        return self.space * max(halved, *map(vgg19.stride, vgg19.parts_of(layers)), 1)
+
+
 @functools.cache
-def sharded(loss: Loss, mesh: Mesh) -> Loss:
-    """The same loss, the rows of its images over `space`; other wrappers of losses go around this one."""
-    if mesh.shape["space"] == 1:
+def sharded(loss: Loss, mesh: Mesh | None, *, strips: int = 1) -> Loss:
+    """The same loss, the rows of its images over `space`, in strips; other wrappers of losses go around this one."""
+    cut = Cut(mesh, strips)
+    if cut.space == strips == 1:
         return loss
     return loss._replace(
-        maps=functools.partial(_maps, loss, mesh),
-        prepare=functools.partial(_prepare, loss, mesh),
-        summarise=functools.partial(_summarise, loss, mesh),
-        align=functools.partial(losses.align, functools.partial(_maps, loss, mesh)),
+        maps=functools.partial(_maps, loss, cut),
+        prepare=functools.partial(_prepare, loss, cut),
+        summarise=functools.partial(_summarise, loss, cut),
+        align=functools.partial(losses.align, functools.partial(_maps, loss, cut)),
     )
 
 
-def _maps(loss, mesh, params, picture, layers) -> dict[str, jax.Array]:
-    rows = _Rows(mesh, picture.shape[0], layers)
+def _maps(loss, cut, params, picture, layers) -> dict[str, jax.Array]:
+    rows = _Rows(cut, picture.shape[0], layers)
     found = loss.maps(rows.params(params), rows.image(jnp.asarray(picture)), layers)
     return {layer: f[: rows.at(layer, rows.height)] for layer, f in found.items()}
 
 
-def _prepare(loss, mesh, params, picture, regions, weights) -> Targets:
+def _prepare(loss, cut, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
-    rows = _Rows(mesh, picture.shape[0], weights.content)
+    rows = _Rows(cut, picture.shape[0], weights.content)
     found = loss.prepare(rows.params(params), rows.image(picture), (), Weights(weights.content, {})).spatial.content
-    spread = sharded(loss, mesh)
+    spread = sharded(loss, cut.mesh, strips=cut.strips)
     painted = losses.blend(regions, lambda style: losses.study(spread, params, style, weights))
     return losses.aim(Spatial(found, losses.guides_of(regions, picture.shape[:2], weights)), painted)
 
 
-def _summarise(loss, mesh, params, image, targets, weights) -> Summary:
-    rows = _Rows(mesh, image.shape[0], weights.layers)
+def _summarise(loss, cut, params, image, targets, weights) -> Summary:
+    rows = _Rows(cut, image.shape[0], weights.layers)
     content = {layer: rows.map(f, layer) for layer, f in targets.spatial.content.items()}
     known = targets.spatial.guides
     guides = Guides(rows.guides(known.content), rows.guides(known.style), known.variation)
@@ -57,43 +77,43 @@ def _summarise(loss, mesh, params, image, targets, weights) -> Summary:
     if rows.padded == rows.height:
         whole = targets._replace(spatial=Spatial(content, guides, aligned))
         return loss.summarise(params, rows.image(image), whole, weights)
-    if known.style is None:  # rows below have neighbours too
-        guides = guides._replace(style=rows.guides(_everywhere(image, weights.near)))
     padded = targets._replace(spatial=Spatial(content, guides._replace(variation=None), aligned))
     summary = loss.summarise(rows.params(params), rows.image(image), padded, weights)
     low = Weights({}, {}, weights.variation)  # neighbours differ at the true border: of three channels, so anywhere
     alone = Targets(Spatial({}, Guides(variation=known.variation)), {})
     rough = loss.summarise(params, image, alone, low).variation
-    return _without_padding(summary._replace(variation=rough), rows, image.shape[1], known, content)
+    return _without_padding(summary._replace(variation=rough), rows, image.shape[1], targets)
 
 
-def _everywhere(image, layers):
-    """A guide of ones for each of these layers."""
-    shapes = {layer: [n // vgg19.stride(layer) for n in image.shape[:2]] for layer in layers}
-    return {layer: jnp.ones((1, *shape)) for layer, shape in shapes.items()}
-
-
-def _without_padding(summary, rows, width, known, content) -> Summary:
+def _without_padding(summary, rows, width, targets) -> Summary:
     """A summary that counts only a picture's own positions where no guide has counted them."""
 
-    def positions(layer):
-        return rows.at(layer, rows.height) * (width // vgg19.stride(layer))
+    def positions(layer, height=rows.height):
+        return rows.at(layer, height) * (width // vgg19.stride(layer))
 
-    errors, moments = summary.content, summary.style
+    def alike(layer, found):  # zeros have a nearest feature too, unless they are told which
+        below = positions(layer, rows.padded) - positions(layer)
+        cosine = 0.0
+        if layer not in targets.spatial.aligned:
+            painting = targets.neighbours[layer]
+            cosine = neighbours.likeness(jnp.zeros((1, 1, painting.mean.shape[-1])), painting).cosine
+        return Likeness(jnp.full_like(found.count, positions(layer)), found.cosine - below * cosine)
+
+    known, (errors, moments, _, near) = targets.spatial.guides, summary
     if known.content is None:
-        numbers = {layer: positions(layer) * content[layer].shape[-1] for layer in errors}
+        numbers = {layer: positions(layer) * targets.spatial.content[layer].shape[-1] for layer in errors}
         errors = {layer: e._replace(count=jnp.full_like(e.count, numbers[layer])) for layer, e in errors.items()}
     if known.style is None:
         moments = {layer: m._replace(count=jnp.full_like(m.count, positions(layer))) for layer, m in moments.items()}
-    return summary._replace(content=errors, style=moments)
+        near = {layer: alike(layer, found) for layer, found in near.items()}
+    return summary._replace(content=errors, style=moments, neighbours=near)
 
 
 class _Rows:
     """How images of a height are cut: into shares that every pooling halves, rows being added below for that."""
 
-    def __init__(self, mesh, height, layers):
-        self.mesh, self.height = mesh, height
-        unit = mesh.shape["space"] * max(map(vgg19.stride, vgg19.parts_of(layers)), default=1)
+    def __init__(self, cut, height, layers):
+        self.cut, self.height, unit = cut, height, cut.unit(layers)
         self.padded = math.ceil(height / unit) * unit
 
     def at(self, layer, height):
@@ -124,6 +144,8 @@ class _Rows:
         return jnp.pad(a, below)
 
     def _shard(self, a, axis):
+        if self.cut.space == 1:
+            return a
         spec = P(*[None] * axis, "space")
         inside = jax.sharding.get_abstract_mesh().axis_names  # of a step that is mapped: its mesh is meant then
-        return lax.with_sharding_constraint(a, spec if inside else NamedSharding(self.mesh, spec))
+        return lax.with_sharding_constraint(a, spec if inside else NamedSharding(self.cut.mesh, spec))

@@ -12,6 +12,7 @@ from jax import Array
 
 from nst_jax.ground import choices
 from nst_jax.network import vgg19
+from nst_jax.network.convolutions import STRIPS
 from nst_jax.objective import losses, sharded
 from nst_jax.objective.losses import Region, Style
 from nst_jax.painting import memory, starts, transfer
@@ -83,7 +84,8 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
         variation=choices.choose("variation", recipe.variation_kind, losses.VARIATIONS),
     )
-    return memory.apply(plan, plain if machine.mesh is None else sharded.sharded(plain, machine.mesh))
+    strips = STRIPS if machine.kind == "tpu" else 1
+    return memory.apply(plan, sharded.sharded(plain, machine.mesh, strips=strips))
 
 
 def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
@@ -178,7 +180,7 @@ def _plan(params, job, stage, machine) -> Plan:
         rows = -(-stage.shape[0] // machine.mesh.shape["space"])
         whole = whole._replace(shape=(rows, stage.shape[1]))
     plan = memory.choose_plan(whole, machine.memory or memory.total())
-    return plan._replace(direct=not memory.repays(params, whole.shape, stage.steps))
+    return plan._replace(direct=not memory.repays(params, whole.shape, stage.steps, platform=machine.kind))
 
 
 def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY) -> Load:

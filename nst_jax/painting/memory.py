@@ -43,11 +43,20 @@ PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a ho
 
 
 class Machine(NamedTuple):
-    """What a run may use: bytes in all (None: as the device has), what convolutions compute in, a mesh of devices."""
+    """What a run may use: bytes in all (None: as the device has), what convolutions compute in, a mesh of devices.
+
+    `platform` is whose programs are meant where nothing is run.
+    """
 
     memory: int | None = None
     dtype: str | None = None
     mesh: Any = None
+    platform: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The platform of its devices: "cpu", "gpu" or "tpu"."""
+        return self.platform or jax.default_backend()
 
 
 class Plan(NamedTuple):

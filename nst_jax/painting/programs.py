@@ -15,7 +15,7 @@ from nst_jax.ground import storage
 
 KEPT = 500_000_000  # bytes of compiled programs that are kept on disk, the oldest going first
 
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     # Left to itself XLA's CPU orders a program so that parts may run beside each other, and keeps what they made: half
     # as much memory again, and no faster where each convolution fills all cores
     "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
@@ -24,12 +24,12 @@ OPTIONS = {
 }
 
 # A TPU's compiler takes a fifth of the time for steps that take twice as long; `docs/devices.md` has the measurements
-SOON = {"exec_time_optimization_effort": -0.5}
+SOON: dict[str, Any] = {"exec_time_optimization_effort": -0.5}
 
 
 def options(*, soon: bool = False) -> dict[str, Any] | None:
-    """What XLA is told for this process's devices, of that what it knows; `soon`: of programs that don't run for long."""
-    told = {"cpu": OPTIONS, "tpu": SOON if soon else {}}.get(jax.default_backend(), {})
+    """What XLA is told for this process's devices, of that what it knows; `soon`: of what does not run for long."""
+    told: dict[str, Any] = {"cpu": OPTIONS, "tpu": SOON if soon else {}}.get(jax.default_backend(), {})
     return {name: value for name, value in told.items() if _known(name, value)} or None
 
 
