@@ -434,6 +434,12 @@ TOPICS: dict[str, tuple[Row, ...]] = {
             "--steps must be at least 2, one at each size, got 1: give more, or fewer sizes",
         ),
         Row(
+            "stylize town.png night.png -o out.png --content-weight 1e30 --content-layers relu4_2:1e20",
+            "weights that come to more than a number in a computer holds",
+            "a layer's weight must be at most 3e+38 in all, got 1e+50 for relu4_2: lower --content-weight, --style-weight"
+            " or its own",
+        ),
+        Row(
             "stylize town.png night.png -o out.png --content-weight 0 --style-weight 0 --tv-weight 0",
             "weights that are all 0",
             "weights must not all be zero, got nothing to paint after: raise one of them",

@@ -183,6 +183,18 @@ def test_turns_that_are_asked_for_live_are_recorded_and_repeated(command, plain,
     np.testing.assert_array_equal(first.image, workshop.paint(asked().with_values(turns=((0, TURNS[0][1]),))).image)
 
 
+def test_a_turn_that_is_asked_for_live_goes_before_one_that_was_planned(command):
+    planned, live, controls = ((10, Turn(style=3.0)), (20, Turn(content=2.0))), Turn(style=9.0), Controls()
+    spy = Spy(lambda frame: controls.turns.put(live) if frame.step == 10 else None)
+    result = workshop.paint(asked().with_values(turns=planned), watchers=[spy], controls=controls)
+    assert record.read_turns(result.record.turns) == ((10, live), planned[1])
+
+
+def test_a_turn_that_turned_nothing_is_not_recorded():
+    result = workshop.paint(asked().with_values(turns=((5, Turn(style=3.0)),)), controls=Controls(last=5))
+    assert (result.record.steps, result.record.turns) == (5, [])
+
+
 def test_turns_after_a_stop_are_not_recorded():
     controls = Controls()
     spy = Spy(lambda frame: frame.step == 10 and controls.stop.set())

@@ -207,7 +207,7 @@ def result_of(item: Item, frame: Frame, run: Run | None) -> Result:
     terms = {name: float(value) for name, value in frame.terms.items()}
     record = item.record._replace(steps=frame.step, terms=terms)
     if run is not None:
-        turns = [turn for turn in run.turns if turn[0] <= frame.step]
+        turns = [turn for turn in run.turns if turn[0] < frame.step]  # one that was met at the end has turned nothing
         record = record._replace(turns=records.write_turns(turns), stages=prepare.write_stages(run.stages))
     image = task.finish(picture_of(images.resize(frame.image, task.shape)))
     return Result(record, image, task.extras, frame)
@@ -358,13 +358,13 @@ def paint_in_chunks(
     with runs.compiling_ahead() as ahead:
         while not run.finished and not controls.ends(run):
             controls.wait()
-            turn = controls.turn()
+            turn, live = None, controls.turn()
             while planned and planned[0][0] <= run.done:
                 turn = planned.pop(0)[1]
             marks = [runs.until(run, n) for n in every] + [step - run.done for step in known if step > run.done]
             compiled, begun = run.info is not None and run.step < run.now.steps, time.perf_counter()
             count = min(*marks, _chunk(seconds))
-            run = painter.consume(run, count, turn=turn)
+            run = painter.consume(run, count, turn=live or turn)
             jax.block_until_ready(run.info)
             seconds = (time.perf_counter() - begun) / count if compiled else seconds
             end = run.step == run.now.steps

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from nst_jax.ground import choices
 
 WIDTHS = (64, 128, 256, 512, 512)
+LARGEST = 3e38  # what float32 holds
 
 
 class Weights(NamedTuple):
@@ -147,11 +148,10 @@ class Recipe(NamedTuple):
 
         def at(layer: str, weight: Any) -> float:
             if not callable(weight):
-                return float(weight)
+                return _as_float32(layer, weight)
             block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
             k = 2**block if "pool" in layer else 2 ** (block - 1)
-            number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
-            return float(number)
+            return _as_float32(layer, weight(Map(widths[block - 1], (h // k) * (w // k), h * w)))
 
         kinds = self.content, self.style, self.neighbours
         content, style, neighbours = ({k: at(k, v) for k, v in each.items()} for each in kinds)
@@ -213,6 +213,13 @@ def _rectified(layer: str, known: Mapping[str, float]) -> str:
     """The ReLU whose features are as large as this layer's: its own, or the last before a pooling."""
     block, *index = re.findall(r"\d+", layer)
     return f"relu{block}_{index[0]}" if index else max(name for name in known if name.startswith(f"relu{block}_"))
+
+
+def _as_float32(layer, number: Any) -> float:
+    if not abs(number) <= LARGEST:
+        got = f"got {number:g} for {layer}: lower content-weight, style-weight or its own"
+        raise ValueError(f"a layer's weight must be at most {LARGEST:g} in all, {got}")
+    return float(number)
 
 
 def _times(weight: Weight, factor: float) -> Weight:
