@@ -80,8 +80,8 @@ COMMANDS = {
     "reconstruct": "reconstruct town.png -o OUT/seen.png --layer relu2_2 --size 48 --steps 6",
     "windows": f"{PAINT} {NARROW} --ladder 256:4 {FEW} --max-memory 438MB",
     "windows-remade": f"{PAINT} {NARROW} --ladder 384:3 {TWO} --max-memory 444.3MB",  # content maps made again
-    "blocks-again": f"{PAINT} --ladder 128:3 --content-layers relu3_4 --style-layers relu2_1,relu3_1 "
-    "--max-memory 537.5MB",
+    "blocks-again": f"{PAINT} --recipe nst-jax --ladder 256:3 --content-layers relu3_4 --style-layers relu2_1,relu3_1 "
+    "--max-memory 741MB",
     "sweep": f"sweep town.png night.png -o OUT {SHORT} --strength .3,.8 --tv-weight 0,1e4",
     "sweep-styles": f"sweep town.png night.png wave.png -o OUT {SHORT} --each-style --seed 0:1:2 --init noise,content",
     "sweep-chunk": f"sweep town.png night.png -o OUT {SHORT} --style-weight .02:2:4 --chunk 3",
