@@ -3,7 +3,7 @@
 libtpu (`pip install -e '.[aot]'`) compiles for a TPU that is described to it, on any machine, in a minute or several. A
 row is one step of the last size of a recipe, with the shapes and the program that painting has:
 
-plan        how the step is computed, and whether its program was compiled soon, or long for a run that is
+plan        how the step is computed, and with what effort it was compiled: less for a short run
 compile     seconds of processor
 FLOP        as XLA counts them
 bytes       that operations read and write, as XLA counts them, and of these in a step to and from the chip's large
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--network", choices=NETWORKS, default="vgg19", help="(default: vgg19)")
     add("--weights", type=pathlib.Path, help="another network's file")
     add("--size", type=values.size, nargs="+", default=[512], help="N of a square, or WIDTHxHEIGHT (default: 512)")
-    add("--steps", type=values.count, help="of a picture; many are compiled longer (default: the recipe's)")
+    add("--steps", type=values.count, help="of a picture; many are compiled with full effort (default: the recipe's)")
     add("--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="(default: float32)")
     add("--mesh", type=values.mesh, default={}, metavar="data=N,space=M", help="of chips (default: one)")
     add("--text", type=pathlib.Path, metavar="FOLDER", help="where compiled programs are written")
@@ -149,7 +149,7 @@ def measure(known: Step, what: str, target: str, chip: Chip, text: pathlib.Path 
     args = known.step, known.state, 1, known.params, known.targets, known.weights
     try:
         lowered = transfer.consume.plain.trace(*args).lower(lowering_platforms=("tpu",))
-        compiled = lowered.compile(programs.SOON if known.stage.plan.direct else None)
+        compiled = lowered.compile(dict(programs.LESS["tpu"]) if known.stage.plan.direct else None)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -164,7 +164,7 @@ def measure(known: Step, what: str, target: str, chip: Chip, text: pathlib.Path 
     bound = max(times, key=lambda name: times[name])
     return Row(
         what,
-        f"{known.stage.plan}, {'soon' if known.stage.plan.direct else 'long'}",
+        f"{known.stage.plan}, {'less' if known.stage.plan.direct else 'full'} effort",
         seconds,
         cost["flops"],
         cost["bytes accessed"],

@@ -436,7 +436,7 @@ TOPICS: dict[str, tuple[Row, ...]] = {
         Row(
             "stylize town.png night.png -o out.png --content-weight 1e30 --content-layers relu4_2:1e20",
             "weights that come to more than a number in a computer holds",
-            "a layer's weight must be at most 3e+38 in all, got 1e+50 for relu4_2: lower --content-weight, --style-weight"
+            "weight of relu4_2 must be at most 3e+38 in all, got 1e+50: lower --content-weight, --style-weight, --tv-weight"
             " or its own",
         ),
         Row(

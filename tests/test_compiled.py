@@ -120,7 +120,7 @@ def test_a_narrow_networks_step_compiles(monkeypatch, tmp_path, capsys, size, fl
 
 
 @LIBTPU
-def test_a_long_run_is_compiled_longer(monkeypatch, tmp_path, capsys):
+def test_a_long_run_is_compiled_with_full_effort(monkeypatch, tmp_path, capsys):
     vgg19.save(tmp_path / "narrow.h5", network((8, 8), (1, 1)))
     few = recipes.get("tf-tutorial")._replace(content={"relu2_1": 1.0}, style={"relu1_1": 1.0})
     monkeypatch.setattr(recipes, "get", lambda name: few)
@@ -129,5 +129,5 @@ def test_a_long_run_is_compiled_longer(monkeypatch, tmp_path, capsys):
         given = "--weights", tmp_path / "narrow.h5", "--size", 64, "--steps", steps, "-o", tmp_path / "known.json"
         assert compiled.main([*map(str, given)]) == 0
         found += json.loads((tmp_path / "known.json").read_text())["rows"]
-    assert [row["plan"] for row in found] == ["whole, soon", "whole, long"]
+    assert [row["plan"] for row in found] == ["whole, less effort", "whole, full effort"]
     assert found[0]["reckoned"] > found[1]["reckoned"], "it is told what is compiled for"

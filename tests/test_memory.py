@@ -68,7 +68,7 @@ def test_a_steps_buffers_are_within_a_quarter_of_what_xla_says(name, shape, plan
         ("matching", (1024, 1024), None, 2.8e9),
         ("matching", (1024, 1024), "bfloat16", 2.2e9),
         ("tf-tutorial", (512, 512), None, 428e6),
-        # compiled sooner
+        # compiled with less effort
         ("tf-tutorial", (1024, 1024), None, 1.83e9),
         ("tf-tutorial", (1024, 1024), "bfloat16", 1.15e9),
         ("matching", (1024, 1024), None, 2.99e9),
@@ -87,12 +87,13 @@ def test_a_tpus_buffers_are_within_a_quarter_of_what_its_compiler_said(name, sha
     assert memory.peak(Plan(), known) - memory.step(Plan(), known) < network + known.held + memory.PROCESS
 
 
-def test_a_tpus_programs_are_compiled_long_for_long_runs(monkeypatch):
-    assert not memory.repays(VGG, (512, 512), 500, platform="tpu")
-    assert memory.repays(VGG, (512, 512), 500, platform="cpu")
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert memory.repays(VGG, (512, 512), 4000)
-    assert memory.repays(VGG, (2048, 2048), 250)
+def test_a_tpus_programs_are_compiled_with_full_effort_for_long_runs():
+    assert not memory.repays(VGG, (512, 512), 500, kind="tpu")
+    assert memory.repays(VGG, (512, 512), 500, kind="tpu", pictures=8)
+    assert memory.repays(VGG, (512, 512), 4000, kind="tpu")
+    assert memory.repays(VGG, (2048, 2048), 250, kind="tpu")
+    assert memory.repays(VGG, (512, 512), 500, kind="cpu")
+    assert not memory.repays(VGG, (64, 64), 8, kind="cpu", pictures=100), "as it is computed by itself"
 
 
 def test_what_is_held_counts_states_and_pictures(narrow):
@@ -241,7 +242,7 @@ class Failing:
         raise jax.errors.JaxRuntimeError(self.message)
 
     @property
-    def sooner(self):
+    def with_less(self):
         return self
 
     def ready(self, *args):

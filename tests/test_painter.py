@@ -191,9 +191,7 @@ def test_a_run_that_was_consumed_is_gone(narrow, job):
 
 def test_stages_are_resolved_once(narrow, job, monkeypatch):
     asked, repays = [], memory.repays
-    monkeypatch.setattr(
-        memory, "repays", lambda params, shape, steps: asked.append(steps) or repays(params, shape, steps)
-    )
+    monkeypatch.setattr(memory, "repays", lambda *args, **more: asked.append(args[2]) or repays(*args, **more))
     run = painter.start(narrow, job)
     assert asked == [2, 4], "of whole sizes, not of what is left of them"
     assert (

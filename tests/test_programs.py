@@ -49,33 +49,33 @@ def test_a_program_inside_another_one():
 
 
 def test_what_xla_does_not_know_it_is_not_told(monkeypatch):
-    assert programs.options().items() <= programs.OPTIONS.items()
-    assert "xla_cpu_scheduler_type" in programs.options()
-    monkeypatch.setitem(programs.OPTIONS, "xla_cpu_no_such_thing", "1")
-    assert "xla_cpu_no_such_thing" not in programs.options()
-    assert "xla_cpu_scheduler_type" in programs.options(), "the others stay"
+    assert programs.options(programs.FULL).items() <= programs.CPU.items()
+    assert "xla_cpu_scheduler_type" in programs.options(programs.FULL)
+    monkeypatch.setitem(programs.CPU, "xla_cpu_no_such_thing", "1")
+    assert "xla_cpu_no_such_thing" not in programs.options(programs.FULL)
+    assert "xla_cpu_scheduler_type" in programs.options(programs.FULL), "the others stay"
     assert programs.Program(lambda x: x + 1)(1) == 2
 
 
 def test_other_devices_are_told_nothing(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert programs.options() is None
-    assert transfer.consume.sooner is transfer.consume
+    assert programs.options(programs.FULL) is None
+    assert transfer.consume.with_less is transfer.consume
 
 
-def test_a_tpu_compiles_short_runs_sooner(monkeypatch):
+def test_a_tpu_compiles_short_runs_with_less_effort(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     monkeypatch.setattr(programs, "_known", lambda name, value: True)
-    assert programs.options() is None
-    assert programs.options(soon=True) == programs.SOON
+    assert programs.options(programs.FULL) is None
+    assert programs.options(programs.LESS) == programs.LESS["tpu"]
     short, long = (Stage((512, 512), steps, plan=Plan(direct=steps < 4000)) for steps in (500, 5000))
-    assert runs.compiled_for(long, transfer.consume) is transfer.consume
-    assert runs.compiled_for(short, transfer.consume) is transfer.consume.sooner
-    assert transfer.consume.sooner is transfer.consume.sooner is not transfer.consume
+    assert runs.program_for(long, transfer.consume) is transfer.consume
+    assert runs.program_for(short, transfer.consume) is transfer.consume.with_less
+    assert transfer.consume.with_less is transfer.consume.with_less is not transfer.consume
 
 
 def test_a_cpu_has_one_way_of_compiling():
-    assert transfer.consume.sooner is transfer.consume
+    assert transfer.consume.with_less is transfer.consume
 
 
 RESIDENT = """

@@ -166,7 +166,7 @@ def test_what_a_turn_begins_anew_is_not_kept(narrow, town, night):
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_what_a_run_ends_with_goes_on_as_its_record_says(optimizer, narrow, town, night, monkeypatch):
-    """A turn that changes nothing is recorded with it: what was not kept begins anew there."""
+    """A turn that changes nothing goes with it: what was not kept begins anew there."""
     settings = {"memory": 3} if optimizer == "lbfgs" else {"learning_rate": 0.01}
     run = painter.advance(painter.start(narrow, job(town, night, optimizer=optimizer, settings=settings)), 5)
     rewinder = Rewinder.of(run)._replace(times=rewinding.MOST)

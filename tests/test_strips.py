@@ -80,6 +80,13 @@ def test_products_of_features_by_strips_are_those_of_rows(shape, dtype):
     np.testing.assert_allclose(ours.astype("float32"), known.astype("float32"), rtol=rounding, atol=1e-5)
 
 
+def parts(height):
+    """(content, regions, recipe, shape) of a job."""
+    picture = jax.ShapeDtypeStruct((height, 512, 3), jnp.float32)
+    few = recipes.get("tf-tutorial")._replace(content={"relu3_1": 1.0}, style={"relu1_1": 1.0})
+    return picture, losses.everywhere(picture), few, (height, 512)
+
+
 def energy(params, image, padding, pool, spread):
     maps = vgg19.features(params, image, ["relu1_1", "relu3_1"], padding=padding, pool=pool, spread=spread)
     moments = [distances.moments(f) for f in maps.values()]
@@ -116,7 +123,9 @@ def test_a_tpus_picture_of_any_height_has_a_cpus_gradient(monkeypatch, height, c
     """Rows are added until strips are even, and count for nothing."""
     params, (content, style, image) = network((4, 5, 6), (2, 1, 1)), (drawn_picture(i, height, 40) for i in range(3))
     near, guided = changes.get("near", {}), "guided" in changes
-    weights = Weights({"relu3_1": 1.0}, {f"relu{b}_1": 1e-2 for b in (1, 2, 3)}, 1e-3, near)
+    weights = Weights({"relu3_1": 1.0}, {f"relu{b}_1": 1e-2 for b in (1, 2, 3)}, 1e-3)
+    if near:  # alone: they are small beside all else
+        weights = Weights({}, {}, 0.0, near)
     regions = losses.everywhere(style)
     if guided:
         left = jnp.broadcast_to(jnp.linspace(0, 1, 40)[None], (height, 40))
@@ -133,5 +142,19 @@ def test_a_tpus_picture_of_any_height_has_a_cpus_gradient(monkeypatch, height, c
     known, slope = gradient("cpu")
     as_on_a_tpu(monkeypatch)
     ours, back = gradient("tpu")
-    assert float(ours) == pytest.approx(float(known), rel=1e-5)
+    assert float(ours) == pytest.approx(float(known), rel=1e-4 if near else 1e-5)  # of one less a cosine little is left
     assert float(jnp.linalg.norm(back - slope) / jnp.linalg.norm(slope)) < 1e-5
+
+
+def test_a_picture_that_is_too_low_is_refused_with_the_rows_below_it():
+    low = drawn_picture(0, 20, 64)
+    loss = jobs.loss(recipes.get("tf-tutorial"), machine=Machine(platform="tpu"))
+    with pytest.raises(ValueError, match="image must be at least 32 px for pool5"):
+        jax.eval_shape(lambda image: loss.maps(network((4,) * 5, (1,) * 5), image, ("pool5",)), low)
+
+
+def test_a_device_is_planned_with_the_rows_that_are_added():
+    job, narrow = jobs.Job(*parts(341)), network((4, 5, 6), (2, 1, 1))
+    stage = jobs.stages_without_plans(job)[-1]
+    here = {kind: jobs.load_here(narrow, job, stage, Machine(platform=kind)).shape for kind in ("cpu", "tpu")}
+    assert here == {"cpu": (341, 512), "tpu": (384, 512)}

@@ -16,7 +16,7 @@ from PIL import Image
 
 from nst_jax.network import vgg19
 from nst_jax.orders import record as records
-from nst_jax.orders import workshop
+from nst_jax.orders import words, workshop
 from nst_jax.painting import job, runs
 from nst_jax.pictures import metadata, thumbnails
 from nst_jax.recipes import Turn
@@ -652,6 +652,13 @@ def test_a_request_of_another_shape_is_one_line(house, body):
 def test_a_turn_of_another_shape_is_one_line(house, turn):
     name = house.paint(house.ask())
     assert "error" in house.post(f"/api/paintings/{name}/turn", turn, code=400)
+
+
+def test_a_turn_beyond_what_a_number_holds_is_refused_at_once():
+    order = words.make("town.png", "night.png", style_layers="relu1_1:1e20")
+    asks.check_turn(order, Turn(style=2.0))
+    with pytest.raises(ValueError, match="weight of relu1_1 must be at most 3e\\+38 in all, got 1e\\+50"):
+        asks.check_turn(order, Turn(style=1e30))
 
 
 def test_the_rate_is_refused_where_a_line_is_searched(house):

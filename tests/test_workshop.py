@@ -191,8 +191,12 @@ def test_a_turn_that_is_asked_for_live_goes_before_one_that_was_planned(command)
 
 
 def test_a_turn_that_turned_nothing_is_not_recorded():
-    result = workshop.paint(asked().with_values(turns=((5, Turn(style=3.0)),)), controls=Controls(last=5))
-    assert (result.record.steps, result.record.turns) == (5, [])
+    """As a run has one that went back to where it then ends."""
+    known, machine = item(asked())
+    run = painter.advance(painter.start(known.task.params, known.task.job, machine=machine), 5)
+    turned = run._replace(turns=((2, Turn(style=3.0)), (5, Turn(rate=0.5))))
+    result = workshop.result_of(known, painter.look(turned)[0], turned)
+    assert (result.record.steps, record.read_turns(result.record.turns)) == (5, ((2, Turn(style=3.0)),))
 
 
 def test_turns_after_a_stop_are_not_recorded():

@@ -100,9 +100,9 @@ def keeper(args) -> Iterator:
     from nst_jax.painting import devices
 
     command, resumed = checkpoints.Command(tuple(args.argv), os.getcwd()), getattr(args, "resumed", None)
-    every, kind = args.checkpoint_every or EVERY, checkpoints.Keeper
+    every, kind = args.checkpoint_every or EVERY, checkpoints.FolderKeeper
     if launch.is_with_others():
-        every, kind = every if every.steps else EVERY_TOGETHER, checkpoints.Together
+        every, kind = every if every.steps else EVERY_TOGETHER, checkpoints.SharedFolderKeeper
         devices.check_alike(checkpoints.where(resumed), "checkpoint")  # read by all before the first one writes
     more = {"every": every, "resumed": resumed, "said": _say}
     if launch.is_first():

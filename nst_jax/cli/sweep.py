@@ -133,8 +133,8 @@ def _accompany(sweep, folder) -> int:
     from nst_jax.orders.watchers import Silent
 
     plain = [item._replace(watchers=tuple(Silent(each.every) for each in item.watchers)) for item in sweep.items]
-    shelf = sweeps.shelf(sweep, sweeps.there(sweep, folder))
-    for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk, shelf=shelf):
+    kept = sweeps.kept_pictures(sweep, sweeps.there(sweep, folder))
+    for _ in workshop.carry_out_all(plain, sweep.machine, chunk=sweep.chunk, kept=kept):
         pass
     return 0
 

@@ -249,7 +249,7 @@ def features(
     image = _check_image(image)
     names = {layer: nearest(params, layer) for layer in parts_of(layers, convs=shape_of(params)[1])}
     deepest = max(map(stride, names.values()), default=1)
-    if min(image.shape[:2]) < deepest:
+    if min(params["input"].get("height", image.shape[0]), image.shape[1]) < deepest:
         raise ValueError(
             f"image must be at least {deepest} px for {', '.join(names)}, got {list(image.shape)}: enlarge it"
         )

@@ -33,10 +33,13 @@ class Cut(NamedTuple):
         """Over how many devices."""
         return 1 if self.mesh is None else self.mesh.shape["space"]
 
-    def unit(self, layers) -> int:
-        """What a height must be a multiple of: strips stay strips where they are halved three times."""
+    def rows(self, height: int, layers) -> int:
+        """The rows that a picture gets, in equal shares: strips stay strips where they are halved three times."""
+        if self.space == self.strips == 1:
+            return height
         halved = 1 if self.strips == 1 else 8 * self.strips
-        return self.space * max(halved, *map(vgg19.stride, vgg19.parts_of(layers)), 1)
+        unit = self.space * max(halved, *map(vgg19.stride, vgg19.parts_of(layers)), 1)
+        return math.ceil(height / unit) * unit
 
 
 @functools.cache
@@ -110,11 +113,10 @@ def _without_padding(summary, rows, width, targets) -> Summary:
 
 
 class _Rows:
-    """How images of a height are cut: into shares that every pooling halves, rows being added below for that."""
+    """How images of a height are cut: into shares, and strips, that poolings halve, rows being added below for that."""
 
     def __init__(self, cut, height, layers):
-        self.cut, self.height, unit = cut, height, cut.unit(layers)
-        self.padded = math.ceil(height / unit) * unit
+        self.cut, self.height, self.padded = cut, height, cut.rows(height, layers)
 
     def at(self, layer, height):
         """Rows of a layer's map of an image of this height."""

@@ -8,7 +8,7 @@ from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, customise, lists, networks, prepare, sweeps, tables, words, workshop
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Keeper
+from nst_jax.orders.checkpoints import FolderKeeper
 from nst_jax.orders.lists import Entry
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
@@ -39,7 +39,7 @@ class Batch:
         self.rows: dict[str, dict[str, Any]] = {}  # by a job's place in its list
         self.waiting: dict[tuple, list[tuple[Entry, Item]]] = {}  # jobs that are one program
         self.kept: dict = {}  # pictures that the next job may need
-        self.keeper: Keeper | None = None
+        self.keeper: FolderKeeper | None = None
         self.already = 0
 
     def paint(self) -> None:
@@ -106,10 +106,10 @@ class Batch:
         """Paint jobs that are one program."""
         left, items = dict(enumerate(entry for entry, _ in group)), [item for _, item in group]
         size = self.size(items[0].task)
-        shelf = self.keeper and workshop.Shelf(self.keeper, [entry.place for entry, _ in group])
+        kept = self.keeper and workshop.KeptPictures(self.keeper, [entry.place for entry, _ in group])
         try:
             for number, result in workshop.carry_out_all(
-                items, self.machine, chunk=size, controls=self.controls, shelf=shelf
+                items, self.machine, chunk=size, controls=self.controls, kept=kept
             ):
                 if isinstance(result.error, workshop.Diverged):
                     self.note(left.pop(number), "bad", reason=str(result.error))

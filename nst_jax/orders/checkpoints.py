@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
@@ -102,7 +102,7 @@ def _of_tree(tree) -> Checkpoint:
 # While it is painted
 
 
-class Follower(Protocol):
+class Keeper(Protocol):
     """Follows where a run stands, not only what is seen of it."""
 
     def enter(self, group: str, known: Sequence[Record]) -> Checkpoint | None:
@@ -116,7 +116,7 @@ class Follower(Protocol):
         """A run is stopped here."""
 
 
-class Keeper:
+class FolderKeeper:
     """Keeps where a run stands, beside its steps; and knows what was kept of it by a process that has ended."""
 
     def __init__(
@@ -210,7 +210,7 @@ class Keeper:
             path.unlink(missing_ok=True)
 
 
-class Together(Keeper):
+class SharedFolderKeeper(FolderKeeper):
     """Keeps a run of several processes: all gather it at the same steps, and the first one writes."""
 
     def see(self, run: Run, watchers: Callable[[], Sequence]) -> None:
@@ -222,9 +222,6 @@ class Together(Keeper):
     def _write(self, kept):
         if devices.is_first_process():
             super()._write(kept)
-
-
-Kind = TypeVar("Kind", bound=Keeper)
 
 
 def _of_record(record: Record) -> dict[str, Any]:
@@ -246,8 +243,8 @@ def check_files(old, new) -> None:
 
 @contextlib.contextmanager
 def opened(
-    folder, command: Command, *, every: Every, resumed: Checkpoint | None, said, kind: Callable[..., Kind] = Keeper
-) -> Iterator[Kind]:
+    folder, command: Command, *, every: Every, resumed: Checkpoint | None, said, kind: Callable[..., Any] = FolderKeeper
+) -> Iterator[Any]:
     """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
     folder = storage.ensure_folder(folder)
     with storage.locked(folder, what="checkpoint"):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, customise, networks, prepare, tables, workshop
 from nst_jax.orders import order as orders
-from nst_jax.orders.checkpoints import Keeper
+from nst_jax.orders.checkpoints import FolderKeeper
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order, Refused
 from nst_jax.orders.prepare import Item
@@ -92,7 +92,7 @@ class Sweep(NamedTuple):
     chunk: int
     machine: Machine
     judge: Callable
-    keeper: Keeper | None = None
+    keeper: FolderKeeper | None = None
 
 
 def make(swept: list[Point], *, chunk: int | None = None, watchers: Callable[[Point], Sequence[Watcher]]) -> Sweep:
@@ -132,7 +132,7 @@ def paint(
 ) -> Iterator[tuple[Point, Result]]:
     """Paint a sweep into a folder; yield each picture when it is saved, and in the end write what there is."""
     rows, lost = there(sweep, folder), []
-    more = {"controls": controls, "progress": progress, "shelf": shelf(sweep, rows)}
+    more = {"controls": controls, "progress": progress, "kept": kept_pictures(sweep, rows)}
     try:
         found = workshop.carry_out_all(sweep.items, sweep.machine, chunk=sweep.chunk, **more)
         for number, result in found:
@@ -188,10 +188,10 @@ def there(sweep: Sweep, folder) -> dict[int, tables.Row]:
     return {names[name]: tables.Row(**row | {"values": tuple(row["values"])}) for name, row in rows.items()}
 
 
-def shelf(sweep: Sweep, rows: Collection[int]) -> workshop.Shelf | None:
+def kept_pictures(sweep: Sweep, rows: Collection[int]) -> workshop.KeptPictures | None:
     """Who keeps a sweep's pictures, if somebody does; those of these numbers are there."""
     names = [point.name for point in sweep.points]
-    return sweep.keeper and workshop.Shelf(sweep.keeper, names, frozenset(names[number] for number in rows))
+    return sweep.keeper and workshop.KeptPictures(sweep.keeper, names, frozenset(names[number] for number in rows))
 
 
 def _cells(point, result, judged) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import compose, networks, prepare, words
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Checkpoint, Follower, Keeper
+from nst_jax.orders.checkpoints import Checkpoint, FolderKeeper, Keeper
 from nst_jax.orders.compose import Recolouring
 from nst_jax.orders.networks import Network
 from nst_jax.orders.order import Order
@@ -128,7 +128,7 @@ def recolour(asked: Recolouring) -> Result:
 
 
 def carry_out(
-    item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Follower | None = None
+    item: Item, machine: Machine, *, controls: Controls | None = None, keeper: Keeper | None = None
 ) -> Result:
     """Paint an item: the finished picture of its last good frame, and the error that ended it if one did.
 
@@ -148,10 +148,10 @@ def carry_out(
 # Several
 
 
-class Shelf(NamedTuple):
+class KeptPictures(NamedTuple):
     """Who keeps several pictures on their way, their names, and which of them are there already."""
 
-    keeper: Keeper
+    keeper: FolderKeeper
     names: Sequence[str]
     there: frozenset[str] = frozenset()
 
@@ -163,7 +163,7 @@ def carry_out_all(
     chunk: int,
     controls: Controls | None = None,
     progress: Callable[[int, Frame], None] = lambda done, frame: None,
-    shelf: Shelf | None = None,
+    kept: KeptPictures | None = None,
 ) -> Iterator[tuple[int, Result]]:
     """Paint items that are one program, a chunk at a time; yield (number, result) as they are done.
 
@@ -171,7 +171,7 @@ def carry_out_all(
     are there already is left out.
     """
     controls, total = controls or Controls(), items[0].record.total
-    for before, numbers, work in _chunks(items, machine, chunk, shelf):
+    for before, numbers, work in _chunks(items, machine, chunk, kept):
 
         def shown(frame, before=before, numbers=numbers):
             progress(before * total + frame.step * len(numbers), frame)
@@ -187,17 +187,17 @@ def carry_out_all(
             raise error
 
 
-def _chunks(items, machine, chunk, shelf) -> Iterator[tuple[int, list[int], "_Work"]]:
+def _chunks(items, machine, chunk, kept) -> Iterator[tuple[int, list[int], "_Work"]]:
     """For each chunk that is not there: how many pictures were before it, its numbers, what is to be done."""
     tasks, known, before = [item.task for item in items], [item.record for item in items], 0
     for numbers, subject in vmapped.chunks(tasks[0].params, [task.job for task in tasks], chunk=chunk, machine=machine):
         mine = list(dict.fromkeys(numbers))
-        names = [shelf.names[n] for n in mine] if shelf else []
-        if not shelf:
+        names = [kept.names[n] for n in mine] if kept else []
+        if not kept:
             yield before, mine, _Work(subject)
-        elif not shelf.there.issuperset(names):
-            resumed = shelf.keeper.enter("\n".join(names), known)
-            yield before, mine, _Work(subject, shelf.keeper, resumed)
+        elif not kept.there.issuperset(names):
+            resumed = kept.keeper.enter("\n".join(names), known)
+            yield before, mine, _Work(subject, kept.keeper, resumed)
         before += len(mine)
 
 
@@ -271,7 +271,7 @@ class _Work(NamedTuple):
     """What a run paints, who keeps it, and what was kept of it."""
 
     subject: Any
-    keeper: Follower | None = None
+    keeper: Keeper | None = None
     resumed: Checkpoint | None = None
 
     def begin(self) -> Run:

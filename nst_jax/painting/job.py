@@ -84,8 +84,13 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
         variation=choices.choose("variation", recipe.variation_kind, losses.VARIATIONS),
     )
-    strips = STRIPS if machine.kind == "tpu" else 1
-    return memory.apply(plan, sharded.sharded(plain, machine.mesh, strips=strips))
+    cut = _cut(machine)
+    return memory.apply(plan, sharded.sharded(plain, cut.mesh, strips=cut.strips))
+
+
+def _cut(machine) -> sharded.Cut:
+    """How a machine cuts a picture's rows."""
+    return sharded.Cut(machine.mesh, STRIPS if machine.kind == "tpu" else 1)
 
 
 def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
@@ -175,12 +180,15 @@ class Networks:
 
 
 def _plan(params, job, stage, machine) -> Plan:
-    whole = load_at(params, job, stage.shape, machine=machine)
-    if machine.mesh is not None:  # a device has its rows only
-        rows = -(-stage.shape[0] // machine.mesh.shape["space"])
-        whole = whole._replace(shape=(rows, stage.shape[1]))
-    plan = memory.choose_plan(whole, machine.memory or memory.total())
-    return plan._replace(direct=not memory.repays(params, whole.shape, stage.steps, platform=machine.kind))
+    mine = load_here(params, job, stage, machine)
+    plan = memory.choose_plan(mine, machine.memory or memory.total())
+    return plan._replace(direct=not memory.repays(params, mine.shape, stage.steps, kind=machine.kind))
+
+
+def load_here(params, job: Job, stage: Stage, machine: Machine) -> Load:
+    """What a step of a stage works on, on each device of a machine: its rows, and those that are added below."""
+    whole, cut = load_at(params, job, stage.shape, machine=machine), _cut(machine)
+    return whole._replace(shape=(cut.rows(stage.shape[0], whole.layers) // cut.space, stage.shape[1]))
 
 
 def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY) -> Load:
@@ -196,7 +204,7 @@ def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY)
     held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
     rooted = bool(style) and job.recipe.style_distance == "wasserstein"
-    return Load(shape, params, content, style, guided, held, rooted, near, machine.dtype)
+    return Load(shape, params, content, style, guided, held, rooted, near, machine.dtype, machine.kind)
 
 
 # Pictures

@@ -31,8 +31,8 @@ MATRICES = 20  # of a layer's channels, and kernels turned round, at most at onc
 # Multiplications of one convolution in a run from which Winograd's ways pay: at 128 px they save a sixth of a step and
 # take four seconds more to compile, which eighty steps repay; and programs are kept for the next runs
 REPAID = 3e10
-# Positions of a run's pictures from which a TPU's program repays what it takes to compile it whole, half a minute: at
-# 512 px four thousand steps, by the compiler's cycles
+# Positions on a device, in all steps, from which a TPU's program repays the compiler's full effort: those of 3800 steps
+# at 512 px, which by its cycles are twenty seconds shorter then
 POSITIONS_REPAID = 1e9
 # Maps of the first block's width that a CPU's libraries take besides XLA's buffers where nearest features are sought:
 # what a process had more, at 512 and 1024 px, and in windows of 1024
@@ -62,7 +62,8 @@ class Machine(NamedTuple):
 class Plan(NamedTuple):
     """How a loss is computed: blocks computed again, the window's size, whether content maps are made again.
 
-    `direct` is for what is called rarely: programs that take longer, but not so long to compile.
+    `direct` is for short runs, whose programs compile sooner and run longer: on CPUs convolutions are computed as they
+    are written, on TPUs the compiler takes less effort.
     """
 
     again: int = 0
@@ -88,6 +89,7 @@ class Load(NamedTuple):
     rooted: bool = True  # whether the style distance takes roots of moments
     neighbours: tuple[str, ...] = ()
     dtype: str | None = None  # what convolutions compute in; None: float32
+    kind: str = "cpu"  # the platform
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -131,10 +133,13 @@ def choose_plan(load: Load, memory: int) -> Plan:
     return min(fitting, key=lambda plan: cost(plan, load))
 
 
-def repays(params, shape: tuple[int, int], steps: int, *, platform: str | None = None) -> bool:
-    """Whether so many steps repay what a faster program takes to compile, on this process's devices or others."""
-    if (platform or jax.default_backend()) == "tpu":
-        return steps * math.prod(shape) >= POSITIONS_REPAID
+def repays(params, shape: tuple[int, int], steps: int, *, kind: str, pictures: int = 1) -> bool:
+    """Whether so many steps, of pictures with this shape on a device of a kind, repay what a faster program compiles.
+
+    On a CPU each picture by itself: it is computed alike alone and among others.
+    """
+    if kind == "tpu":
+        return pictures * steps * math.prod(shape) >= POSITIONS_REPAID
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
     each = {name: math.prod(k) for name, k in kernels.items() if convolutions.way(*k[2:])}
     most = max((count / vgg19.stride(name) ** 2 for name, count in each.items()), default=0)
@@ -184,19 +189,19 @@ def _windows(plan, load) -> int:
 
 def peak(plan: Plan, load: Load) -> int:
     """Bytes of a whole run at its peak: the network, what is held, targets, and a step's own buffers."""
-    network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params)) + vgg19.bytes_made(load.params)
+    network = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(load.params))
     pixels = math.prod(load.shape)
     kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
     guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in {*load.style, *load.neighbours})
     once = network + load.held + 4 * pixels * (kept + guides) + step(plan, load)
-    return int(once + (_beside(plan, load) if jax.default_backend() == "cpu" else 0))
+    return int(once + (_beside(plan, load) if load.kind == "cpu" else 0))
 
 
 def _beside(plan, load) -> float:
-    """Bytes of a host's process that are in none of XLA's buffers."""
+    """Bytes of a host's process that are in none of XLA's buffers, and what it makes of kernels."""
     widths, _ = vgg19.shape_of(load.params)
     maps = 4 * widths[0] * math.prod(_area(plan, load))
-    return PROCESS + (SCRATCH * maps if load.neighbours else 0)
+    return PROCESS + vgg19.bytes_made(load.params) + (SCRATCH * maps if load.neighbours else 0)
 
 
 def step(plan: Plan, load: Load) -> float:
@@ -214,7 +219,7 @@ def step(plan: Plan, load: Load) -> float:
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
     held = 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
-    return held * (TPU.get(load.dtype, TPU[None]) if jax.default_backend() == "tpu" else 1)
+    return held * (TPU.get(load.dtype, TPU[None]) if load.kind == "tpu" else 1)
 
 
 def _area(plan, load) -> tuple[int, int]:

@@ -168,7 +168,7 @@ def compile_beside(one: One, stage: Stage) -> None:
         targets = losses.with_aligned(targets, align.out_info)
     state = jax.eval_shape(solver.init, image)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        consume = runs.compiled_for(stage, transfer.consume)
+        consume = runs.program_for(stage, transfer.consume)
         step = consume.lower(solver.step, state, 1, one.networks.ready(stage), targets, weights)
         begun = [pool.submit(step.compile), pool.submit(scene.compile)]
         summary = scenes.summarise.lower(loss.summarise, params, image, targets, weights)

@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from nst_jax.ground import storage
 
 KEPT = 500_000_000  # bytes of compiled programs that are kept on disk, the oldest going first
 
-OPTIONS: dict[str, Any] = {
+CPU: dict[str, Any] = {
     # Left to itself XLA's CPU orders a program so that parts may run beside each other, and keeps what they made: half
     # as much memory again, and no faster where each convolution fills all cores
     "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
@@ -23,13 +23,16 @@ OPTIONS: dict[str, Any] = {
     "xla_cpu_use_fusion_emitters": False,
 }
 
+Effort = Mapping[str, Mapping[str, Any]]  # what XLA is told, by platform
+
+FULL: Effort = {"cpu": CPU}
 # A TPU's compiler takes a fifth of the time for steps that take twice as long; `docs/devices.md` has the measurements
-SOON: dict[str, Any] = {"exec_time_optimization_effort": -0.5}
+LESS: Effort = {**FULL, "tpu": {"exec_time_optimization_effort": -0.5}}
 
 
-def options(*, soon: bool = False) -> dict[str, Any] | None:
-    """What XLA is told for this process's devices, of that what it knows; `soon`: of what does not run for long."""
-    told: dict[str, Any] = {"cpu": OPTIONS, "tpu": SOON if soon else {}}.get(jax.default_backend(), {})
+def options(effort: Effort) -> dict[str, Any] | None:
+    """What XLA is told for this process's devices, of that what it knows."""
+    told = effort.get(jax.default_backend(), {})
     return {name: value for name, value in told.items() if _known(name, value)} or None
 
 
@@ -46,15 +49,15 @@ def _known(name, value) -> bool:
 class Program:
     """`jax.jit(function, **how)` with these options; inside another program, that program's options hold."""
 
-    def __init__(self, function: Callable, *, soon: bool = False, **how):
+    def __init__(self, function: Callable, *, effort: Effort = FULL, **how):
         self.plain = jax.jit(function, **how)
-        self._thrifty = functools.cache(lambda: jax.jit(function, compiler_options=options(soon=soon), **how))
-        self._sooner = functools.cache(lambda: Program(function, soon=True, **how))
+        self._thrifty = functools.cache(lambda: jax.jit(function, compiler_options=options(effort), **how))
+        self._with_less = functools.cache(lambda: Program(function, effort=LESS, **how))
 
     @property
-    def sooner(self) -> "Program":
-        """The same, compiled sooner to what runs longer, where a compiler has the choice."""
-        return self if options(soon=True) == options() else self._sooner()
+    def with_less(self) -> "Program":
+        """The same for a short run: compiled with less effort, where the platform's compiler has the choice."""
+        return self if options(LESS) == options(FULL) else self._with_less()
 
     def __call__(self, *args):
         return self.of(args)(*args)

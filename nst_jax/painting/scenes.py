@@ -49,9 +49,9 @@ def align(loss, params, picture, known, weights) -> dict[str, Any]:
     return loss.align(params, picture, losses.Targets(losses.Spatial({}, losses.Guides()), {}, known), weights)
 
 
-align_jitted = programs.Program(align, soon=True, static_argnums=0)
-measure_jitted = programs.Program(measure, soon=True, static_argnums=0)
-study_jitted = jax.jit(losses.study, static_argnums=0)
+align_jitted = programs.Program(align, effort=programs.LESS, static_argnums=0)
+measure_jitted = programs.Program(measure, effort=programs.LESS, static_argnums=0)
+study_jitted = programs.Program(losses.study, effort=programs.LESS, static_argnums=0)
 
 
 @jax.jit
@@ -96,8 +96,8 @@ def _weigh(function, *args):
     return function(*args)
 
 
-summarise = programs.Program(_summarise, soon=True, static_argnums=0)
-weigh = programs.Program(_weigh, soon=True, static_argnums=0)
+summarise = programs.Program(_summarise, effort=programs.LESS, static_argnums=0)
+weigh = programs.Program(_weigh, effort=programs.LESS, static_argnums=0)
 
 
 def flat(targets):

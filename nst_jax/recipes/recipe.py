@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from nst_jax.ground import choices
 
 WIDTHS = (64, 128, 256, 512, 512)
-LARGEST = 3e38  # what float32 holds
+LARGEST = 3e38  # a little below the largest number of float32
 
 
 class Weights(NamedTuple):
@@ -146,16 +146,16 @@ class Recipe(NamedTuple):
         """The loss weights of a picture of this shape, (h, w) or (h, w, 3)."""
         h, w = shape[:2]
 
-        def at(layer: str, weight: Any) -> float:
+        def at(layer: str, weight: Any, name: str = "") -> float:
             if not callable(weight):
-                return _as_float32(layer, weight)
+                return _as_float32(weight, name or layer)
             block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
             k = 2**block if "pool" in layer else 2 ** (block - 1)
-            return _as_float32(layer, weight(Map(widths[block - 1], (h // k) * (w // k), h * w)))
+            return _as_float32(weight(Map(widths[block - 1], (h // k) * (w // k), h * w)), name or layer)
 
         kinds = self.content, self.style, self.neighbours
         content, style, neighbours = ({k: at(k, v) for k, v in each.items()} for each in kinds)
-        return Weights(content, style, at("relu1_1", self.variation), neighbours or None)
+        return Weights(content, style, at("relu1_1", self.variation, "variation"), neighbours or None)
 
     def times(self, *, content: float = 1.0, style: float = 1.0) -> "Recipe":
         """This recipe with its content and style weights multiplied; neighbours are style."""
@@ -215,10 +215,10 @@ def _rectified(layer: str, known: Mapping[str, float]) -> str:
     return f"relu{block}_{index[0]}" if index else max(name for name in known if name.startswith(f"relu{block}_"))
 
 
-def _as_float32(layer, number: Any) -> float:
+def _as_float32(number: Any, name: str) -> float:
     if not abs(number) <= LARGEST:
-        got = f"got {number:g} for {layer}: lower content-weight, style-weight or its own"
-        raise ValueError(f"a layer's weight must be at most {LARGEST:g} in all, {got}")
+        got = f"got {number:g}: lower content-weight, style-weight, tv-weight or its own"
+        raise ValueError(f"weight of {name} must be at most {LARGEST:g} in all, {got}")
     return float(number)
 
 

@@ -235,6 +235,7 @@ def check_turn(order: Order, turn: Turn) -> None:
             raise ValueError(f"a turn must change what this run can change, {', '.join(known)}, {got}: drop it")
     if turn.mix is not None and (len(turn.mix) != len(order.pictures.style) or not any(turn.mix)):
         raise ValueError(f"mix must be {len(order.pictures.style)} shares, not all 0, got {len(turn.mix)}: reload")
+    customise.recipe_of(order).with_turn(turn).weights((512, 512))  # raises where they are too large for a number
 
 
 def steers(order: Order) -> list[str]:

@@ -18,7 +18,7 @@ from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
 from nst_jax.orders import checkpoints, customise, prepare, workshop
 from nst_jax.orders import record as records
-from nst_jax.orders.checkpoints import Checkpoint, Command, Keeper
+from nst_jax.orders.checkpoints import Checkpoint, Command, FolderKeeper
 from nst_jax.orders.order import Order
 from nst_jax.orders.values import Every
 from nst_jax.pictures import images
@@ -279,7 +279,7 @@ class Painting(Shown):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class _Memory(Keeper):
+class _Memory(FolderKeeper):
     """A keeper that also lets the view remember what one can go back to."""
 
     painting: Painting
