@@ -9,7 +9,7 @@ from conftest import network
 
 from nst_jax import recipes
 from nst_jax.network import convolutions, strips, vgg19
-from nst_jax.objective import distances, losses
+from nst_jax.objective import distances, losses, sharded
 from nst_jax.objective.losses import Weights
 from nst_jax.painting import job as jobs
 from nst_jax.painting.memory import Machine
@@ -113,7 +113,7 @@ def as_on_a_tpu(monkeypatch):
     monkeypatch.setattr(jax.lax, "platform_dependent", branch)
 
 
-@pytest.mark.parametrize("height", [96, 85, 67])
+@pytest.mark.parametrize("height", [96, 119, 67])
 @pytest.mark.parametrize(
     "changes",
     [{}, {"padding": "replicate", "pool": "average"}, {"near": {"columns": 1.0, "relu2_1": 1.0}}, {"guided": True}],
@@ -151,6 +151,16 @@ def test_a_picture_that_is_too_low_is_refused_with_the_rows_below_it():
     loss = jobs.loss(recipes.get("tf-tutorial"), machine=Machine(platform="tpu"))
     with pytest.raises(ValueError, match="image must be at least 32 px for pool5"):
         jax.eval_shape(lambda image: loss.maps(network((4,) * 5, (1,) * 5), image, ("pool5",)), low)
+
+
+@pytest.mark.parametrize(
+    ("height", "space", "rows"),
+    [(341, 1, 384), (341, 4, 384), (1000, 4, 1024), (85, 1, 96), (512, 4, 512), (512, 1, 512)],
+)
+def test_rows_are_added_until_strips_are_even_where_that_is_few(height, space, rows):
+    mesh = jax.sharding.AbstractMesh((1, space), ("data", "space"))
+    assert sharded.Cut(mesh, convolutions.STRIPS).rows(height, ["relu5_1"]) == rows
+    assert sharded.Cut(None).rows(height, ["relu5_1"]) == height, "elsewhere one device takes any"
 
 
 def test_a_device_is_planned_with_the_rows_that_are_added():

@@ -21,6 +21,9 @@ from nst_jax.objective.losses import Guides, Loss, Spatial, Summary, Targets
 from nst_jax.objective.neighbours import Likeness
 from nst_jax.recipes import Weights
 
+HALVED = 8  # strips are even if poolings halve them three times
+WORTH = 1.125  # of the rows that devices need: a tenth more is repaid by strips that are even, a third is not
+
 
 class Cut(NamedTuple):
     """How rows are cut: over a mesh of devices, None for one of them, and into how many strips on each."""
@@ -34,12 +37,16 @@ class Cut(NamedTuple):
         return 1 if self.mesh is None else self.mesh.shape["space"]
 
     def rows(self, height: int, layers) -> int:
-        """The rows that a picture gets, in equal shares: strips stay strips where they are halved three times."""
+        """The rows that a picture gets, in equal shares: as many that strips are even, where that adds few."""
         if self.space == self.strips == 1:
             return height
-        halved = 1 if self.strips == 1 else 8 * self.strips
-        unit = self.space * max(halved, *map(vgg19.stride, vgg19.parts_of(layers)), 1)
-        return math.ceil(height / unit) * unit
+        deepest = max(map(vgg19.stride, vgg19.parts_of(layers)), default=1)
+        plain, even = (_up(height, self.space * max(deepest, n)) for n in (1, HALVED * self.strips))
+        return even if self.strips > 1 and even <= WORTH * plain else plain
+
+
+def _up(number, unit):
+    return math.ceil(number / unit) * unit
 
 
 @functools.cache
