@@ -216,7 +216,7 @@ def _rectified(layer: str, known: Mapping[str, float]) -> str:
 
 
 def _as_float32(number: Any, name: str) -> float:
-    if not abs(number) <= LARGEST:
+    if abs(number) > LARGEST:
         got = f"got {number:g}: lower content-weight, style-weight, tv-weight or its own"
         raise ValueError(f"weight of {name} must be at most {LARGEST:g} in all, {got}")
     return float(number)
