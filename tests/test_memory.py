@@ -88,12 +88,12 @@ def test_a_tpus_buffers_are_within_a_quarter_of_what_its_compiler_said(name, sha
 
 
 def test_a_tpus_programs_are_compiled_with_full_effort_for_long_runs():
-    assert not memory.repays(VGG, (512, 512), 500, kind="tpu")
-    assert memory.repays(VGG, (512, 512), 500, kind="tpu", pictures=8)
-    assert memory.repays(VGG, (512, 512), 4000, kind="tpu")
-    assert memory.repays(VGG, (2048, 2048), 250, kind="tpu")
-    assert memory.repays(VGG, (512, 512), 500, kind="cpu")
-    assert not memory.repays(VGG, (64, 64), 8, kind="cpu", pictures=100), "as it is computed by itself"
+    assert not memory.repays(VGG, (512, 512), 500, platform="tpu")
+    assert memory.repays(VGG, (512, 512), 500, platform="tpu", pictures=8)
+    assert memory.repays(VGG, (512, 512), 4000, platform="tpu")
+    assert memory.repays(VGG, (2048, 2048), 250, platform="tpu")
+    assert memory.repays(VGG, (512, 512), 500, platform="cpu")
+    assert not memory.repays(VGG, (64, 64), 8, platform="cpu", pictures=100), "as it is computed by itself"
 
 
 def test_what_is_held_counts_states_and_pictures(narrow):
@@ -242,7 +242,7 @@ class Failing:
         raise jax.errors.JaxRuntimeError(self.message)
 
     @property
-    def with_less(self):
+    def with_less_effort(self):
         return self
 
     def ready(self, *args):

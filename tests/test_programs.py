@@ -60,7 +60,7 @@ def test_what_xla_does_not_know_it_is_not_told(monkeypatch):
 def test_other_devices_are_told_nothing(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert programs.options(programs.FULL) is None
-    assert transfer.consume.with_less is transfer.consume
+    assert transfer.consume.with_less_effort is transfer.consume
 
 
 def test_a_tpu_compiles_short_runs_with_less_effort(monkeypatch):
@@ -70,12 +70,12 @@ def test_a_tpu_compiles_short_runs_with_less_effort(monkeypatch):
     assert programs.options(programs.LESS) == programs.LESS["tpu"]
     short, long = (Stage((512, 512), steps, plan=Plan(direct=steps < 4000)) for steps in (500, 5000))
     assert runs.program_for(long, transfer.consume) is transfer.consume
-    assert runs.program_for(short, transfer.consume) is transfer.consume.with_less
-    assert transfer.consume.with_less is transfer.consume.with_less is not transfer.consume
+    assert runs.program_for(short, transfer.consume) is transfer.consume.with_less_effort
+    assert transfer.consume.with_less_effort is transfer.consume.with_less_effort is not transfer.consume
 
 
 def test_a_cpu_has_one_way_of_compiling():
-    assert transfer.consume.with_less is transfer.consume
+    assert transfer.consume.with_less_effort is transfer.consume
 
 
 RESIDENT = """

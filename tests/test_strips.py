@@ -133,7 +133,7 @@ def test_a_tpus_picture_of_any_height_has_a_cpus_gradient(monkeypatch, height, c
     recipe = recipes.get("tf-tutorial")._replace(**{k: v for k, v in changes.items() if k in ("padding", "pool")})
 
     def gradient(platform):
-        loss = jobs.loss(recipe, machine=Machine(platform=platform))
+        loss = jobs.loss(recipe, machine=Machine(target=platform))
         targets = jax.jit(loss.prepare)(params, content, regions, weights)
         aligned = jax.jit(loss.align)(params, content, targets, weights) if losses.aligned(near) else {}
         targets = losses.with_aligned(targets, aligned)
@@ -148,7 +148,7 @@ def test_a_tpus_picture_of_any_height_has_a_cpus_gradient(monkeypatch, height, c
 
 def test_a_picture_that_is_too_low_is_refused_with_the_rows_below_it():
     low = drawn_picture(0, 20, 64)
-    loss = jobs.loss(recipes.get("tf-tutorial"), machine=Machine(platform="tpu"))
+    loss = jobs.loss(recipes.get("tf-tutorial"), machine=Machine(target="tpu"))
     with pytest.raises(ValueError, match="image must be at least 32 px for pool5"):
         jax.eval_shape(lambda image: loss.maps(network((4,) * 5, (1,) * 5), image, ("pool5",)), low)
 
@@ -166,5 +166,5 @@ def test_rows_are_added_until_strips_are_even_where_that_is_few(height, space, r
 def test_a_device_is_planned_with_the_rows_that_are_added():
     job, narrow = jobs.Job(*parts(341)), network((4, 5, 6), (2, 1, 1))
     stage = jobs.stages_without_plans(job)[-1]
-    here = {kind: jobs.load_here(narrow, job, stage, Machine(platform=kind)).shape for kind in ("cpu", "tpu")}
+    here = {kind: jobs.load_here(narrow, job, stage, Machine(target=kind)).shape for kind in ("cpu", "tpu")}
     assert here == {"cpu": (341, 512), "tpu": (384, 512)}

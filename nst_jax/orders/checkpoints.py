@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from nst_jax.ground import storage
 from nst_jax.ground.choices import one_line
@@ -224,6 +224,9 @@ class SharedFolderKeeper(FolderKeeper):
             super()._write(kept)
 
 
+Kind = TypeVar("Kind", bound=FolderKeeper)
+
+
 def _of_record(record: Record) -> dict[str, Any]:
     """A record as plain data."""
     return record._asdict() | {"network": dict(record.network), "stages": list(record.stages)}
@@ -243,8 +246,14 @@ def check_files(old, new) -> None:
 
 @contextlib.contextmanager
 def opened(
-    folder, command: Command, *, every: Every, resumed: Checkpoint | None, said, kind: Callable[..., Any] = FolderKeeper
-) -> Iterator[Any]:
+    folder,
+    command: Command,
+    *,
+    every: Every,
+    resumed: Checkpoint | None,
+    said,
+    kind: Callable[..., Kind] = FolderKeeper,
+) -> Iterator[Kind]:
     """A keeper of runs in a folder that is nobody else's meanwhile; a run that is not finished is not written over."""
     folder = storage.ensure_folder(folder)
     with storage.locked(folder, what="checkpoint"):

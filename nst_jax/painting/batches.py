@@ -177,9 +177,9 @@ class Many(NamedTuple):
         found, mesh = [], self.machine.mesh
         each = -(-len(self.numbers) // (mesh.shape["data"] if mesh else 1))  # pictures on a device
         for stage in one_job.stages_without_plans(self.jobs[0]):
-            params, kind = self.known.network(stage), self.machine.kind
+            params = self.known.network(stage)
             shape = one_job.load_here(params, self.jobs[0], stage, self.machine).shape
-            direct = not memory.repays(params, shape, stage.steps, kind=kind, pictures=each)
+            direct = not memory.repays(params, shape, stage.steps, platform=self.machine.platform, pictures=each)
             found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
         return tuple(found)
 

@@ -90,7 +90,7 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
 
 def _cut(machine) -> sharded.Cut:
     """How a machine cuts a picture's rows."""
-    return sharded.Cut(machine.mesh, STRIPS if machine.kind == "tpu" else 1)
+    return sharded.Cut(machine.mesh, STRIPS if machine.platform == "tpu" else 1)
 
 
 def solver(recipe: Recipe, loss: losses.Loss) -> transfer.Solver:
@@ -182,7 +182,7 @@ class Networks:
 def _plan(params, job, stage, machine) -> Plan:
     mine = load_here(params, job, stage, machine)
     plan = memory.choose_plan(mine, machine.memory or memory.total())
-    return plan._replace(direct=not memory.repays(params, mine.shape, stage.steps, kind=machine.kind))
+    return plan._replace(direct=not memory.repays(params, mine.shape, stage.steps, platform=machine.platform))
 
 
 def load_here(params, job: Job, stage: Stage, machine: Machine) -> Load:
@@ -204,7 +204,7 @@ def load_at(params, job: Job, shape: tuple[int, int], *, machine: Machine = ANY)
     held = 4 * floats + sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     guided = len(job.regions) if any(region.guide is not None for region in job.regions) else 0
     rooted = bool(style) and job.recipe.style_distance == "wasserstein"
-    return Load(shape, params, content, style, guided, held, rooted, near, machine.dtype, machine.kind)
+    return Load(shape, params, content, style, guided, held, rooted, near, machine.dtype, machine.platform)
 
 
 # Pictures

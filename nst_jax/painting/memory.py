@@ -45,18 +45,18 @@ PROCESS = 430e6  # bytes of Python, jax, XLA's compiler and its programs on a ho
 class Machine(NamedTuple):
     """What a run may use: bytes in all (None: as the device has), what convolutions compute in, a mesh of devices.
 
-    `platform` is whose programs are meant where nothing is run.
+    `target` is the platform that programs are compiled for where that is not here: nothing is run then.
     """
 
     memory: int | None = None
     dtype: str | None = None
     mesh: Any = None
-    platform: str | None = None
+    target: str | None = None
 
     @property
-    def kind(self) -> str:
+    def platform(self) -> str:
         """The platform of its devices: "cpu", "gpu" or "tpu"."""
-        return self.platform or jax.default_backend()
+        return self.target or jax.default_backend()
 
 
 class Plan(NamedTuple):
@@ -89,7 +89,7 @@ class Load(NamedTuple):
     rooted: bool = True  # whether the style distance takes roots of moments
     neighbours: tuple[str, ...] = ()
     dtype: str | None = None  # what convolutions compute in; None: float32
-    kind: str = "cpu"  # the platform
+    platform: str = "cpu"
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -133,12 +133,12 @@ def choose_plan(load: Load, memory: int) -> Plan:
     return min(fitting, key=lambda plan: cost(plan, load))
 
 
-def repays(params, shape: tuple[int, int], steps: int, *, kind: str, pictures: int = 1) -> bool:
-    """Whether so many steps, of pictures with this shape on a device of a kind, repay what a faster program compiles.
+def repays(params, shape: tuple[int, int], steps: int, *, platform: str, pictures: int = 1) -> bool:
+    """Whether so many steps, of pictures with this shape on each device, repay what a faster program takes to compile.
 
     On a CPU each picture by itself: it is computed alike alone and among others.
     """
-    if kind == "tpu":
+    if platform == "tpu":
         return pictures * steps * math.prod(shape) >= POSITIONS_REPAID
     kernels = {name: layer["kernel"].shape for name, layer in params.items() if name.startswith("conv")}
     each = {name: math.prod(k) for name, k in kernels.items() if convolutions.way(*k[2:])}
@@ -194,7 +194,7 @@ def peak(plan: Plan, load: Load) -> int:
     kept = 3 if plan.recomputed else sum(_floats(layer, load) for layer in load.content)
     guides = load.guided * sum(vgg19.stride(layer) ** -2 for layer in {*load.style, *load.neighbours})
     once = network + load.held + 4 * pixels * (kept + guides) + step(plan, load)
-    return int(once + (_beside(plan, load) if load.kind == "cpu" else 0))
+    return int(once + (_beside(plan, load) if load.platform == "cpu" else 0))
 
 
 def _beside(plan, load) -> float:
@@ -219,7 +219,7 @@ def step(plan: Plan, load: Load) -> float:
     each = max(_kept(plan.again, load) + besides * widths[0], least * widths[0]) + regional + sought
     known += sum(min(neighbours.MOST, pixels // 16) * _channels(layer, load) for layer in columns)
     held = 4 * (moments + known + each * math.prod(of or load.shape) + (3 * IMAGES * pixels if of else 0))
-    return held * (TPU.get(load.dtype, TPU[None]) if load.kind == "tpu" else 1)
+    return held * (TPU.get(load.dtype, TPU[None]) if load.platform == "tpu" else 1)
 
 
 def _area(plan, load) -> tuple[int, int]:

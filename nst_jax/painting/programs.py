@@ -52,12 +52,12 @@ class Program:
     def __init__(self, function: Callable, *, effort: Effort = FULL, **how):
         self.plain = jax.jit(function, **how)
         self._thrifty = functools.cache(lambda: jax.jit(function, compiler_options=options(effort), **how))
-        self._with_less = functools.cache(lambda: Program(function, effort=LESS, **how))
+        self._with_less_effort = functools.cache(lambda: Program(function, effort=LESS, **how))
 
     @property
-    def with_less(self) -> "Program":
+    def with_less_effort(self) -> "Program":
         """The same for a short run: compiled with less effort, where the platform's compiler has the choice."""
-        return self if options(LESS) == options(FULL) else self._with_less()
+        return self if options(LESS) == options(FULL) else self._with_less_effort()
 
     def __call__(self, *args):
         return self.of(args)(*args)

@@ -272,11 +272,11 @@ def _take_steps(run, count, program) -> Run:
     """So many steps within a stage; in a smaller plan where a device's memory ends against what was planned."""
     while True:
         kept = _copy_on_host(run.state) if program is transfer.consume else run.state
-        step, ours = run.subject.step(run.now), program_for(run.now, program)
+        step, chosen = run.subject.step(run.now), program_for(run.now, program)
         try:
             if run.info is None:
-                ours.ready(step, run.state, 1, *run.args)
-            state, info = ours(step, run.state, count, *run.args)
+                chosen.ready(step, run.state, 1, *run.args)
+            state, info = chosen(step, run.state, count, *run.args)
             if kept is not None:
                 jax.block_until_ready(info)
             return run._replace(state=state, info=info, step=run.step + count)
@@ -288,7 +288,7 @@ def _take_steps(run, count, program) -> Run:
 
 def program_for(stage: Stage, program: programs.Program) -> programs.Program:
     """A program as a stage's plan has it compiled."""
-    return program.with_less if stage.plan.direct else program
+    return program.with_less_effort if stage.plan.direct else program
 
 
 def _replan(run, kept) -> Run:

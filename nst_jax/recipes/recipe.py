@@ -146,16 +146,20 @@ class Recipe(NamedTuple):
         """The loss weights of a picture of this shape, (h, w) or (h, w, 3)."""
         h, w = shape[:2]
 
-        def at(layer: str, weight: Any, name: str = "") -> float:
+        def at(layer: str, weight: Any) -> float:
             if not callable(weight):
-                return _as_float32(weight, name or layer)
+                return float(weight)
             block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
             k = 2**block if "pool" in layer else 2 ** (block - 1)
-            return _as_float32(weight(Map(widths[block - 1], (h // k) * (w // k), h * w)), name or layer)
+            number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
+            return float(number)
 
         kinds = self.content, self.style, self.neighbours
         content, style, neighbours = ({k: at(k, v) for k, v in each.items()} for each in kinds)
-        return Weights(content, style, at("relu1_1", self.variation, "variation"), neighbours or None)
+        variation = at("relu1_1", self.variation)
+        for each in (content, style, neighbours, {"variation": variation}):
+            _check_size(each)
+        return Weights(content, style, variation, neighbours or None)
 
     def times(self, *, content: float = 1.0, style: float = 1.0) -> "Recipe":
         """This recipe with its content and style weights multiplied; neighbours are style."""
@@ -215,11 +219,11 @@ def _rectified(layer: str, known: Mapping[str, float]) -> str:
     return f"relu{block}_{index[0]}" if index else max(name for name in known if name.startswith(f"relu{block}_"))
 
 
-def _as_float32(number: Any, name: str) -> float:
-    if abs(number) > LARGEST:
-        got = f"got {number:g}: lower content-weight, style-weight, tv-weight or its own"
-        raise ValueError(f"weight of {name} must be at most {LARGEST:g} in all, {got}")
-    return float(number)
+def _check_size(weights: Mapping[str, float]) -> None:
+    for name, number in weights.items():
+        if abs(number) > LARGEST:
+            got = f"got {number:g}: lower content-weight, style-weight, tv-weight or its own"
+            raise ValueError(f"weight of {name} must be at most {LARGEST:g} in all, {got}")
 
 
 def _times(weight: Weight, factor: float) -> Weight:
