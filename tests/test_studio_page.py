@@ -176,6 +176,23 @@ def test_a_picture_is_uploaded_painted_and_taken_away(visit, server, folder, com
     assert server.state(name)["state"] == "finished"
 
 
+def test_pictures_that_are_on_their_way_are_waited_for(visit, folder):
+    page, held = visit(), []
+
+    def hold(route):
+        """The first upload, the photograph's, arrives after all others."""
+        first = route.request.method == "POST" and not held
+        held.append(route) if first else route.continue_()
+
+    page.route("**/api/pictures", hold)
+    choose(page, folder, steps=3)
+    page.click("#paint")
+    page.wait_for_selector("#paint[aria-busy=true]")
+    assert page.locator("#content-body .tile").count() == 0
+    held[0].continue_()
+    page.wait_for_selector("#painting:not([hidden])")
+
+
 def test_it_is_steered_paused_taken_back_and_branched(visit, server, folder):
     page = visit()
     name = begin(page, folder)

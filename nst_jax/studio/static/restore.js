@@ -3,7 +3,7 @@
 import { $, el, message } from "./dom.js";
 import { api } from "./api.js";
 import { settingsOf, masksKey, store } from "./store.js";
-import { take } from "./wells.js";
+import { bring, take } from "./wells.js";
 import { plural } from "./words.js";
 
 /** Whether a file has our record inside: its name stands in it as plain bytes. */
@@ -20,7 +20,7 @@ function find(bytes, word) {
 }
 
 /** Restores what a result knows. Answers whether it could; says why not if it was asked for. */
-export async function restore(file, asked) {
+export const restore = (file, asked) => bring(async () => {
   let found;
   try {
     found = await api.restore(file);
@@ -31,7 +31,7 @@ export async function restore(file, asked) {
   message("");
   apply(found, file);
   return true;
-}
+});
 
 const picture = ({ name, id }) => ({ id, name, sample: null, width: 0, height: 0 });
 
@@ -51,7 +51,7 @@ function settle(state) {
 }
 
 /* The server knows by a file's bytes whether it is the same; another one is taken all the same. */
-async function choosePart(restored, index, file) {
+const choosePart = (restored, index, file) => bring(async () => {
   try {
     const { id } = await api.upload(file);
     const found = await api.restore(restored.file), { kind } = restored.parts[index];
@@ -62,7 +62,7 @@ async function choosePart(restored, index, file) {
   } catch (error) {
     message(`${file.name}: ${error.message}`);
   }
-}
+});
 
 export function listenForRestored() {
   $("#file-restore").addEventListener("change", ({ target }) => { if (target.files[0]) restore(target.files[0], true); target.value = ""; });

@@ -4,7 +4,7 @@ import { $, message, showError } from "./dom.js";
 import { api } from "./api.js";
 import { clearErrors, goToError, makeForm, showOrderError } from "./form.js";
 import { agreed, makePlan } from "./plan.js";
-import { makeWells } from "./wells.js";
+import { arrived, makeWells } from "./wells.js";
 import { listenForRestored } from "./restore.js";
 import { listenForMasks, masksSent, openMasks } from "./masks.js";
 import { settingsOf, currentAsk, masksKey, store } from "./store.js";
@@ -25,7 +25,9 @@ export function makeStart(form, navigate) {
   store.on(["content", "styles", "masks"], showMasks);
 }
 
-function complete() {
+/** The order once everything that is on its way is here; null, and said, if something is missing. */
+async function complete() {
+  await Promise.all([arrived(), masksSent()]);
   const order = currentAsk();
   if (order) return order;
   const { content, styles } = store.get();
@@ -52,15 +54,13 @@ async function once(button, work) {
 }
 
 const start = () => once($("#paint"), async () => {
-  await masksSent();
-  const order = complete();
+  const order = await complete();
   if (!order || !await agreed(await api.plan(order))) return;
   go(`/p/${(await api.paint(order)).id}`);
 });
 
 async function startGrid(across, down) {
-  await masksSent();
-  const order = complete();
+  const order = await complete();
   if (!order) return false;
   go(`/g/${(await api.makeGrid({ ...order, across, down })).id}`);
   return true;

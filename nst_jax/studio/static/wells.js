@@ -5,7 +5,23 @@ import { api, address } from "./api.js";
 import { store } from "./store.js";
 import { capital, plural, size } from "./words.js";
 
-let busy = 0;
+const coming = new Set(); // promises of pictures that are on their way
+
+/** Resolves when no picture is on its way any more: what is asked for is asked for with them. */
+export async function arrived() {
+  while (coming.size) await Promise.all(coming);
+}
+
+/** Does what brings pictures; it says itself what went wrong. */
+export function bring(work) {
+  const promise = work().finally(() => {
+    coming.delete(promise);
+    document.body.classList.toggle("busy", coming.size > 0);
+  });
+  coming.add(promise);
+  document.body.classList.add("busy");
+  return promise;
+}
 
 export function makeWells(form) {
   for (const kind of ["content", "style"]) makeSamples(kind, form.samples.filter((sample) => sample.kind === kind));
@@ -14,20 +30,15 @@ export function makeWells(form) {
 }
 
 /** Takes files for a place: the photograph, or paintings (all of them). */
-export async function take(files, place) {
-  const [first] = files;
-  if (!first) return;
-  if (place === "content") {
-    const picture = await load(first);
-    if (picture) store.set({ content: picture });
-    if (files.length > 1) await take([...files].slice(1), "style");
-    return;
+export const take = (files, place) => bring(async () => {
+  const [first, ...others] = place === "content" ? files : [null, ...files];
+  const photograph = first && await load(first);
+  if (photograph) store.set({ content: photograph });
+  for (const file of others) {
+    const painting = await load(file);
+    if (painting) addStyle(painting);
   }
-  for (const file of files) {
-    const picture = await load(file);
-    if (picture) addStyle(picture);
-  }
-}
+});
 
 /** Without a place: the first is the photograph if there is none, the others are paintings. */
 export const takeAnywhere = (files) => take(files, store.get().content?.id ? "style" : "content");
@@ -39,12 +50,10 @@ async function load(file) {
     message(`${file.name} has ${Math.round(file.size / 1e6)} MB; the studio takes up to ${Math.round(limits.bytes / 1e6)} MB.`);
     return null;
   }
-  return waiting(async () => ({ ...(await api.upload(file)), name: file.name || "pasted picture", sample: null }), file.name);
+  return orSaid(async () => ({ ...(await api.upload(file)), name: file.name || "pasted picture", sample: null }), file.name);
 }
 
-async function waiting(work, name) {
-  busy += 1;
-  document.body.classList.add("busy");
+async function orSaid(work, name) {
   try {
     const picture = await work();
     message("");
@@ -52,9 +61,6 @@ async function waiting(work, name) {
   } catch (error) {
     message(`${name || "The picture"}: ${error.message}`);
     return null;
-  } finally {
-    busy -= 1;
-    document.body.classList.toggle("busy", busy > 0);
   }
 }
 
@@ -67,10 +73,10 @@ function addStyle(picture) {
 }
 
 /* One of the paintings of a restored result, chosen for its own place. */
-async function fillWanted(index, file) {
+const fillWanted = (index, file) => bring(async () => {
   const picture = file && await load(file);
   if (picture) store.set({ styles: store.get().styles.map((style, i) => i === index ? picture : style) });
-}
+});
 
 function makeSamples(kind, samples) {
   const row = $(`#samples-${kind}`);
@@ -80,14 +86,14 @@ function makeSamples(kind, samples) {
   }, el("img", { src: address.sample(sample.name), alt: "", loading: "lazy", draggable: "false" }), el("span", { class: "sample-name" }, sampleName(sample.name))))));
 }
 
-async function toggleSample(kind, name) {
+const toggleSample = (kind, name) => bring(async () => {
   const { content, styles } = store.get();
   if (kind === "style" && styles.some((style) => style.sample === name)) return store.set({ styles: styles.filter((style) => style.sample !== name) });
   if (kind === "content" && content?.sample === name) return store.set({ content: null });
-  const picture = await waiting(async () => ({ ...(await api.sample(name)), name, sample: name }), name);
+  const picture = await orSaid(async () => ({ ...(await api.sample(name)), name, sample: name }), name);
   if (!picture) return undefined;
   return kind === "content" ? store.set({ content: picture }) : addStyle(picture);
-}
+});
 
 function show({ content, styles }) {
   $("#content-body").replaceChildren(content?.id ? tile(content, { swap: "content", remove: () => store.set({ content: null }) }) : place("content", content?.name));
