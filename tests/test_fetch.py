@@ -146,7 +146,7 @@ def test_the_mirror_when_the_first_fails(server, tmp_path, first):
 
 
 def test_a_server_that_falls_silent_is_left_and_gone_on_with_elsewhere(server, tmp_path):
-    fetch.download(urls(server, "stall", "whole"), tmp_path / "f", size=len(BODY), md5=MD5, timeout=0.3)
+    fetch.download(urls(server, "stall", "whole"), tmp_path / "f", size=len(BODY), md5=MD5, timeout=1.0)
     assert (tmp_path / "f").read_bytes() == BODY
     assert server.asked[-1] == ("/whole", "bytes=150000-")
 

@@ -60,7 +60,9 @@ def test_a_mesh_gives_one_devices_gradient(eight, shape, height):
     assert eight[f"{shape} {height}"]["relative"] < 1e-5
 
 
-@pytest.mark.parametrize("name", ["masks", "recomputed", "columns", "wasserstein", "lbfgs", "painted", "by themselves"])
+@pytest.mark.parametrize(
+    "name", ["masks", "recomputed", "columns", "nearest", "wasserstein", "lbfgs", "painted", "by themselves"]
+)
 def test_rows_may_be_spread_whatever_the_loss_and_the_solver(eight, name):
     assert eight[name]["relative"] < 1e-5
 

@@ -49,11 +49,15 @@ def _up(number, unit):
     return math.ceil(number / unit) * unit
 
 
+def sharded(loss: Loss, mesh: Mesh) -> Loss:
+    """The same loss, the rows of its images over `space`; other wrappers of losses go around this one."""
+    return in_shares(loss, Cut(mesh))
+
+
 @functools.cache
-def sharded(loss: Loss, mesh: Mesh | None, *, strips: int = 1) -> Loss:
-    """The same loss, the rows of its images over `space`, in strips; other wrappers of losses go around this one."""
-    cut = Cut(mesh, strips)
-    if cut.space == strips == 1:
+def in_shares(loss: Loss, cut: Cut) -> Loss:
+    """The same loss, the rows of its images cut so."""
+    if cut.space == cut.strips == 1:
         return loss
     return loss._replace(
         maps=functools.partial(_maps, loss, cut),
@@ -73,8 +77,7 @@ def _prepare(loss, cut, params, picture, regions, weights) -> Targets:
     picture = jnp.asarray(picture)
     rows = _Rows(cut, picture.shape[0], weights.content)
     found = loss.prepare(rows.params(params), rows.image(picture), (), Weights(weights.content, {})).spatial.content
-    spread = sharded(loss, cut.mesh, strips=cut.strips)
-    painted = losses.blend(regions, lambda style: losses.study(spread, params, style, weights))
+    painted = losses.blend(regions, lambda style: losses.study(in_shares(loss, cut), params, style, weights))
     return losses.aim(Spatial(found, losses.guides_of(regions, picture.shape[:2], weights)), painted)
 
 

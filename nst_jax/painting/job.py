@@ -84,8 +84,7 @@ def loss(recipe: Recipe, *, plan: Plan = WHOLE, machine: Machine = ANY) -> losse
         style=choices.choose("style distance", recipe.style_distance, losses.STYLES),
         variation=choices.choose("variation", recipe.variation_kind, losses.VARIATIONS),
     )
-    cut = _cut(machine)
-    return memory.apply(plan, sharded.sharded(plain, cut.mesh, strips=cut.strips))
+    return memory.apply(plan, sharded.in_shares(plain, _cut(machine)))
 
 
 def _cut(machine) -> sharded.Cut:
