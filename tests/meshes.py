@@ -209,7 +209,7 @@ def batch(height, **shape):
 
 
 def neighbours_alone(height, layer):
-    """A gradient towards the nearest features alone, and how many positions keep to others, on eight devices and one."""
+    """A gradient towards nearest features alone, and how many positions keep to others, on eight devices and one."""
     _, content, regions, _ = scene(height)
     params, weights = network((4, 4, 5, 6), (1, 1, 1, 1)), losses.Weights({}, {}, 0.0, {layer: 1.0})
     plain, found = bound(), []

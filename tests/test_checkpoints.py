@@ -462,6 +462,14 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path):
         np.testing.assert_array_equal(got, known)
 
 
+@pytest.mark.parametrize("change", [{"stage": 2}, {"step": 6}, {"stage": 0, "step": 4}, {"stage": -1}], ids=str)
+def test_a_snapshot_stands_in_one_of_its_stages(change):
+    kept = runs.Snapshot((Stage((20, 24), 3), Stage((40, 48), 5)), 1, 5, ())
+    assert snapshots.of_tree(snapshots.as_tree(kept)).done == 8
+    with pytest.raises(ValueError, match="its snapshot is of no run"):
+        snapshots.of_tree(snapshots.as_tree(kept) | change)
+
+
 # Real processes
 
 

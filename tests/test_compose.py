@@ -164,6 +164,14 @@ def test_a_recipe_for_another_family_is_calibrated_and_that_is_said(narrow):
     assert found.network["source"] == "a test"
 
 
+def test_recipes_of_a_family_share_their_network():
+    """A sweep has a hundred tasks, and each network is 80 MB."""
+    network = networks.Network("narrow.h5")
+    one, other = (network.calibrate(recipes.get("gatys-2016").times(style=x)) for x in (1.0, 2.0))
+    assert one.params is other.params is not network.params
+    assert one.recipe != other.recipe
+
+
 # Stages and record
 
 

@@ -263,6 +263,12 @@ def test_a_painting_of_which_no_part_counts_is_finite(town, night):
     assert all(np.isfinite(x).all() for x in plain.prepare(None, town, regions, alone).style["relu1_1"])
 
 
+def test_a_single_style_is_what_it_is(town, night):
+    regions = (losses.Region((losses.Style(night, weight=0.0),)),)
+    found, known = (plain.prepare(None, town, each, alone).style for each in (regions, losses.everywhere(night)))
+    np.testing.assert_array_equal(found["relu1_1"].outer, known["relu1_1"].outer)
+
+
 def test_a_style_does_not_reach_positions_of_another_region(town, night):
     """At the maps themselves; through the network its receptive field blurs the edge."""
     left, right = split(town.shape, 20)
@@ -327,7 +333,8 @@ def test_terms_have_names_and_sum_to_the_objective(narrow, town, night):
 
 
 def test_equal_arguments_are_one_loss_and_one_objective():
-    assert losses.loss() is losses.loss()
+    assert losses.loss() is losses.loss(vgg19.features) is losses.loss(style=losses.gram)
+    assert vgg19.network() is vgg19.network(pool="max") is vgg19.network(padding="zeros", pool="max")
     assert losses.loss(vgg19.network(pool="average")) is losses.loss(vgg19.network(pool="average"))
     assert losses.objective(losses.loss()) is losses.objective(losses.loss())
     assert losses.loss() is not losses.loss(identity)

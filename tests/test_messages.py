@@ -114,6 +114,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "pictures must be one for each place",
         "window must be at least",
         "num_steps and every must",
+        "count must be at least 0",
+        "must be a number, got a function of a map",
         "jobs must be at least one, got none: name values",
         "image must be",
         "last must be a step",

@@ -10,7 +10,7 @@ from nst_jax import recipes
 from nst_jax.network import vgg19
 from nst_jax.objective import losses, neighbours, tiles
 from nst_jax.objective.losses import Region, Style
-from nst_jax.painting import painter, vmapped
+from nst_jax.painting import painter, runs, vmapped
 from nst_jax.painting.job import Job
 from nst_jax.pictures import samples
 from nst_jax.recipes import Weights
@@ -35,6 +35,26 @@ def maps(bundled):
     pictures = samples.draw("skyline", (96, 128)), samples.draw("flow", (80, 112))
     features = jax.jit(lambda x: vgg19.features(bundled, x, ["relu1_1", "relu3_1"]))
     return [features(jnp.asarray(picture)) for picture in pictures]
+
+
+def rows_of(f, guide):
+    return len(np.unique(np.asarray(neighbours.study(f, jnp.asarray(guide)).rows[0]), axis=0))
+
+
+def test_half_a_painting_everywhere_is_all_of_it(maps):
+    """A guide says how much of a painting counts, beside the rest of it."""
+    f = maps[1]["relu3_1"]
+    h, w = f.shape[:2]
+    assert rows_of(f, np.ones((h, w))) == rows_of(f, np.full((h, w), 0.3)) > 100
+    half = np.where(np.arange(w) < w // 2, 0.4, 0.1) * np.ones((h, 1))
+    assert rows_of(f, half) == rows_of(f, half > 0.2)
+
+
+def test_a_part_that_lies_along_the_edge_is_what_there_is(maps):
+    f = maps[1]["relu3_1"]
+    rim = np.zeros(f.shape[:2])
+    rim[0] = 1
+    assert rows_of(f, rim) == f.shape[1]
 
 
 # Sums
@@ -216,6 +236,19 @@ def test_several_at_once_are_each_alone(narrow, town, night, recipe):
         *_, alone = painter.frames(narrow, one, every=10**9)
         off = np.abs(together[number].image - alone.image)  # a batch rounds otherwise, and may find another neighbour
         assert off.mean() < 1e-3
+
+
+def test_each_of_several_follows_its_own_picture_when_it_is_aligned(narrow, town, night):
+    shares = 0.0, 4.0
+    recipe = COLUMNS._replace(schedule=recipes.listed((24, 2), (48, 2)))
+    jobs = [job(town, night, recipe._replace(current_share=share)) for share in shares]
+    ((_, many),) = vmapped.chunks(narrow, jobs, chunk=2)
+    run = painter.advance(runs.begin(many), 3)
+    for number, one in enumerate(jobs):
+        alone = painter.advance(painter.start(narrow, one), 3)
+        kept = np.asarray(run.aligned["columns"][number]), np.asarray(alone.aligned["columns"])
+        assert (kept[0] != kept[1]).mean() < 0.1
+    assert (run.aligned["columns"][0] != run.aligned["columns"][1]).mean() > 0.2
 
 
 @BOTH

@@ -37,6 +37,8 @@ def test_fields_are_replaced_whichever_group_they_are_in():
 def test_an_unknown_field_is_refused_with_a_hint():
     with pytest.raises(ValueError, match=r"^order must have a field to replace, got 'colours': .*(colour|settings)"):
         Order().with_values(colours="only")
+    with pytest.raises(ValueError, match=r"^order must have a field to replace, got 'machine'"):
+        Order().with_values(machine="nonsense", weights="x")
 
 
 FILES = {

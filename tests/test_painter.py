@@ -153,6 +153,18 @@ def test_where_a_run_stands(narrow, job):
     run = painter.advance(run, 100)
     assert (run.done, run.finished) == (6, True)
     assert painter.advance(run, 1) is run
+    with pytest.raises(ValueError, match=r"^count must be at least 0, got -3: go on from an earlier snapshot"):
+        painter.advance(run, -3)
+
+
+def test_guides_are_cropped_as_the_content_is(night):
+    half = np.zeros((40, 60, 1), "f")
+    half[:, 30:] = 1
+    town = np.repeat(half, 3, -1)
+    guided = Job(town, (losses.Region((losses.Style(night),), half[:, :, 0]),), STAGED, (40, 40))
+    content, (region,) = jobs.pictures_at(guided, (40, 40))
+    np.testing.assert_array_equal(content[:, :, 0], region.guide)
+    np.testing.assert_array_equal(jobs.content_at(guided, (40, 40)), content)
 
 
 def test_the_picture_does_not_follow_from_how_it_was_advanced(narrow, job):

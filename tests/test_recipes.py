@@ -46,6 +46,14 @@ def test_pooled_layers_and_keras_names_have_the_positions_of_their_own_maps():
     assert recipe.weights((101, 67)).style == layers
 
 
+def test_a_rule_wants_a_map():
+    recipe = NOTEBOOK._replace(neighbours={"columns": lambda at: at.channels})
+    with pytest.raises(
+        ValueError, match=r"^weight of columns must be a number, got a function of a map: of columns there"
+    ):
+        recipe.weights((64, 64))
+
+
 def test_times_multiplies_numbers_and_rules_and_leaves_the_recipe():
     recipe = NOTEBOOK._replace(variation=3.0)
     before, after = (r.weights((64, 64)) for r in (recipe, recipe.times(content=2.0, style=0.5)))

@@ -118,6 +118,16 @@ def test_a_run_that_grows_is_sent_back_with_half_the_rate(narrow, town, night, m
     np.testing.assert_array_equal(*(transfer.picture(r.subject.solver(r.now), r.state) for r in (last, again)))
 
 
+def test_a_run_is_not_sent_back_to_where_it_was_going_wrong(narrow, town, night):
+    run = painter.advance(painter.start(narrow, job(town, night, settings={"learning_rate": 1e-4})), 40)
+    sound, _, _ = Rewinder().look(run)
+    run = painter.advance(run, 10)
+    astray = run._replace(state=run.state._replace(astray=jnp.int32(9)))
+    assert sound.look(astray)[0].kept.done == 40
+    assert sound.look(run)[0].kept.done == 50
+    assert Rewinder.of(astray).kept is None
+
+
 def test_a_rate_that_is_far_too_large_ends_after_three_times(narrow, town, night, monkeypatch):
     breaking(monkeypatch, 60, until=0.0)
     runs, notes, error = paint(narrow, job(town, night, settings={"learning_rate": 1e-4}))

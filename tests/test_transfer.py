@@ -101,7 +101,8 @@ def test_lbfgs_evaluates_nothing_that_its_line_search_has(start, shape):
 
 
 def test_equal_settings_are_one_solver():
-    assert transfer.adam(0.1) is transfer.adam(0.1)
+    assert transfer.adam(0.1) is transfer.adam(0.1) is transfer.adam(learning_rate=0.1, b1=0.9)
+    assert transfer.adam(0.1) is not transfer.adam(0.1, b1=0.8)
     assert transfer.lbfgs(memory=5) is transfer.lbfgs(memory=5)
     assert transfer.solver(bowl, transfer.adam(0.1)) is transfer.solver(bowl, transfer.adam(0.1))
     clamped = transfer.clamped(transfer.solver(bowl, transfer.adam(0.1)))
@@ -114,6 +115,15 @@ def test_clamped_keeps_adams_image_and_shows_it(start, shape):
     assert 0 == float(state.image.min()) < float(state.image.max()) == 1
     assert equal(solver.picture(state), state.image)
     np.testing.assert_array_equal(solver.picture(solver.init(start * 3 - 1)), np.clip(start * 3 - 1, 0, 1))
+
+
+@pytest.mark.parametrize("wrap", [transfer.best, lambda solver: transfer.averaged(solver, 0.9), transfer.watched])
+def test_clamped_goes_around_other_wrappers(wrap, start, shape):
+    solver = transfer.clamped(wrap(transfer.solver(bowl, transfer.adam(0.3))))
+    inner = transfer.clamped(transfer.solver(bowl, transfer.adam(0.3)))
+    (state, _), (plain, _) = (last(s.step, s.init(start), *shape, num_steps=9) for s in (solver, inner))
+    assert equal(state.inner, plain)
+    assert 0 <= float(solver.picture(state).min()) <= float(solver.picture(state).max()) <= 1
 
 
 def test_clamped_leaves_the_point_that_lbfgs_remembers(start, shape):

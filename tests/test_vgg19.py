@@ -187,6 +187,11 @@ def test_nothing_is_computed_beyond_the_deepest_layer(narrow, town, layer, convo
     assert text.count("stablehlo.convolution") == convolutions
 
 
+def test_layers_may_come_one_by_one(narrow, town):
+    wanted = ["relu1_1", "relu2_1"]
+    assert vgg19.features(narrow, town, (layer for layer in wanted)).keys() == set(wanted)
+
+
 def test_no_layers_is_no_work(narrow, town):
     assert vgg19.features(narrow, town, []) == {}
 

@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import drawn
 
 import nst_jax
 from nst_jax import recipes
-from nst_jax.objective import losses
+from nst_jax.objective import losses, tiles
 from nst_jax.objective.losses import Region, Style
 from nst_jax.painting import batches, memory, painter, scenes, transfer, vmapped
 from nst_jax.painting import job as one_job
 from nst_jax.painting.job import ANY, FastFirst, Job, Stage
-from nst_jax.recipes import Turn
+from nst_jax.recipes import Recipe, Turn
 
 QUICK = recipes.get("nst-jax")._replace(
     content={"relu2_1": 0.05},
@@ -115,6 +116,34 @@ def test_contents_styles_guides_starts_and_seeds_may_vary(narrow, town, night):
         assert float(abs(together[0].image - together[1].image).max()) > 1e-3, what
 
 
+@pytest.mark.parametrize("changes", [{"style_size": 24}, {"edge": "short"}], ids=str)
+def test_how_paintings_are_sized_may_vary(narrow, town, night, changes):
+    recipe = QUICK._replace(schedule=recipes.once(3), style={"relu1_1": 1e4}, style_distance="gram")
+    jobs = [job(town[:, :40], night, recipe=each) for each in (recipe, recipe._replace(**changes))]
+    together = last(narrow, jobs, chunk=2)
+    for one, frame in zip(jobs, together, strict=True):
+        *_, alone = painter.frames(narrow, one)
+        np.testing.assert_allclose(frame.image, alone.image, atol=2e-3)
+    assert float(abs(together[0].image - together[1].image).max()) > 1e-2
+
+
+VARY = {
+    *("name", "source", "differs", "store", "size"),  # of no pixel, but by the shape
+    *("content", "style", "neighbours", "variation"),  # values, of the same layers
+    *("edge", "style_size", "current_share", "start"),  # of what is measured for each picture
+}
+
+
+def test_each_field_of_a_recipe_may_vary_or_must_be_one():
+    """A field that is new is either made sure of here, or painted wrongly in a batch."""
+    other = {"optimizer": "sgd", "keep": ("best",), "settings": {"b1": 0.5}, "schedule": recipes.once(3), "apart": 0.5}
+    whole = Job(np.zeros((32, 32, 3)), (), QUICK, (32, 32))
+    for name in Recipe._fields:
+        changed = whole._replace(recipe=QUICK._replace(**{name: other.get(name, "another")}))
+        if name not in VARY:
+            assert any(of(changed) != of(whole) for of in vmapped.ALIKE.values()), name
+
+
 def test_mixes_may_vary_and_another_network_may_begin(narrow, town, night):
     other = {**narrow, "conv1_1": {k: 2 * v for k, v in narrow["conv1_1"].items()}}
     recipe = QUICK._replace(schedule=recipes.once(3), style={"relu1_1": 1.0}, style_distance="gram")
@@ -162,6 +191,19 @@ def test_a_judge_weighs_all_alike(narrow, town, night):
         terms = judge(n, frames[n].image)
         assert float(terms["content/relu2_1"]) == float(frames[n].terms["content/relu2_1"])
         np.testing.assert_allclose(terms["style/relu1_1"] * factor, frames[n].terms["style/relu1_1"], rtol=1e-6)
+
+
+def test_a_judge_goes_by_windows_where_a_picture_does(narrow, night, monkeypatch):
+    town, picture = drawn(1, 100, 90), drawn(2, 100, 90)
+    whole = vmapped.judge(narrow, [job(town, night)])(0, picture)
+    plan = memory.Plan(window=64)
+    monkeypatch.setattr(memory, "choose_plan", lambda load, most: plan if most == 10**9 else memory.Plan())
+    windows, tiled = [], tiles.tiled
+    monkeypatch.setattr(tiles, "tiled", lambda loss, *, size: windows.append(size) or tiled(loss, size=size))
+    found = vmapped.judge(narrow, [job(town, night)], machine=memory.Machine(10**9))(0, picture)
+    assert set(windows) == {64}
+    for name, value in whole.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def run(args):
     most = machine.memory or memory.total()
     print(f"memory:   {memory.readable(most)}" + (" (--max-memory)" if machine.memory else ", which the device has"))
     for stage in jobs.stages(task.params, task.job, machine):
-        load = jobs.load_at(jobs.network(task.params, task.job, stage), task.job, stage.shape, machine=machine)
+        load = jobs.load_at(jobs.params_of(task.params, task.job, stage), task.job, stage.shape, machine=machine)
         size, peak = f"{stage.shape[1]}×{stage.shape[0]}, {stage.steps} steps", memory.peak(stage.plan, load)
         work = f"{memory.cost(stage.plan, load):.1f} × the work"
         print(f"{size:<24} {memory.readable(peak):>8}   {stage.plan}, {work}")

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, the folders that hold them, and the user's cache."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import secrets
@@ -26,6 +27,12 @@ def replacing(path, *, what: str = "output") -> Iterator[BinaryIO]:
         target = os.path.realpath(path)
         os.replace(file.name, target)
         _sync_folder(os.path.dirname(target))
+
+
+def digest(path) -> str:
+    """A file's sha256."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_text(path, text: str, *, what: str = "output") -> None:

@@ -25,7 +25,7 @@ def read(path) -> Published:
     params, attributes = reader(path)
     _check_complete(params, path)
     files.check_params(params, path)
-    return Published(params, {"source": path.name, "source_sha256": files.digest(path), **attributes})
+    return Published(params, {"source": path.name, "source_sha256": storage.digest(path), **attributes})
 
 
 def _reader(path):

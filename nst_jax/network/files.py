@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import os
 import pathlib
 import re
@@ -70,7 +69,7 @@ def info(path=None) -> dict[str, Any]:
     path = find(path)
     with open_weights(path) as file:
         said = {"precision": "unknown", **hdf5.attributes(file)}
-    return said | {"path": str(path), "sha256": digest(path)}
+    return said | {"path": str(path), "sha256": storage.digest(path)}
 
 
 class _NotOurs(ValueError):
@@ -87,7 +86,7 @@ def check_decodable(path, reader: str) -> None:
 @functools.lru_cache(maxsize=64)
 def _check_once(path: str, reader: str, *_) -> None:
     """Check a file, once as long as it stays as it is, unless it is a copy of one that comes with the package."""
-    if digest(path) not in _known_digests():
+    if storage.digest(path) not in _known_digests():
         kind = untrusted.Kind("weights", reader, "get it anew from where it was published")
         untrusted.check(path, kind, memory=MEMORY)
 
@@ -95,13 +94,7 @@ def _check_once(path: str, reader: str, *_) -> None:
 @functools.cache
 def _known_digests() -> frozenset[str]:
     """Of the networks that come with the package."""
-    return frozenset(digest(path) for path in (bundled_path(), fast_path()) if path.is_file())
-
-
-def digest(path) -> str:
-    """A file's sha256."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return frozenset(storage.digest(path) for path in (bundled_path(), fast_path()) if path.is_file())
 
 
 @contextlib.contextmanager

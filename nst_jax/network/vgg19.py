@@ -18,6 +18,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nst_jax.ground.choices import choose
+from nst_jax.ground.once import once
 from nst_jax.network import convolutions, strips
 from nst_jax.network.convolutions import STRIPS
 from nst_jax.network.files import activations as activations
@@ -208,7 +209,8 @@ def load(path=None) -> Params:
 def ready(params: Params, layers: Iterable[str]) -> Params:
     """Parameters with sums of kernels, made once, that let a CPU take these layers' maps sooner.
 
-    They are for painting: a kernel that is changed afterwards has none. Elsewhere than on a CPU, the parameters.
+    They are for painting alone: the sums stay as they are when a kernel is changed, so make them last. Elsewhere than
+    on a CPU, the parameters.
     """
     if jax.default_backend() != "cpu":
         return params
@@ -246,7 +248,7 @@ def features(
     computed again on the way back: VGG19's first holds a quarter of what a gradient needs, for a twentieth of the work.
     `spread` is over how many devices a map's rows lie, each of which takes its own in strips where it is a TPU.
     """
-    image = _check_image(image)
+    image, layers = _check_image(image), tuple(layers)
     names = {layer: nearest(params, layer) for layer in parts_of(layers, convs=shape_of(params)[1])}
     deepest = max(map(stride, names.values()), default=1)
     if min(params["input"].get("height", image.shape[0]), image.shape[1]) < deepest:
@@ -387,7 +389,7 @@ def _recompute(block):
     return run
 
 
-@functools.cache
+@once
 def network(*, pool="max", padding="zeros", dtype: DTypeLike | None = None, recompute=0, spread=1):
     """`features` with its options bound; equal options give the same function, and so the same compiled programs."""
     choose("pool", pool, POOLS)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from nst_jax.ground.once import once
 from nst_jax.network import vgg19
 from nst_jax.objective import neighbours
 from nst_jax.objective.distances import CONTENTS as CONTENTS
@@ -31,7 +32,8 @@ from nst_jax.recipes import Weights as Weights
 class Style(NamedTuple):
     """A painting, its share in a region's blend, which part of it counts: guide [h, w] in [0, 1], None for all.
 
-    `scale` is how large its strokes are to be, relative to the picture's; whoever sizes pictures sees to it (`paint`).
+    `scale` is how large its strokes are to be, relative to the picture's: for whoever sizes pictures, as a painting's
+    stages do; a loss takes them as they are.
     """
 
     image: Any
@@ -111,7 +113,12 @@ def under_guides(styles: Sequence[Style], guides, strength=None) -> tuple[Region
 
 
 def mix(each: Sequence[Study], weights: Sequence) -> Study:
-    """Mix styles: moments, which are raw, to what a mixed picture would have; features by their number."""
+    """Mix styles: moments, which are raw, to what a mixed picture would have; features by their number.
+
+    A single style is what it is; of several not all weigh nothing.
+    """
+    if len(each) == 1:
+        return each[0]
     share = jnp.stack([jnp.asarray(w, jnp.float32) for w in weights])
     share = share / share.sum()
     moments = [study.style for study in each]
@@ -137,7 +144,7 @@ def shrink_guide(guide, layer: str) -> Array:
 # The loss
 
 
-@functools.cache
+@once
 def loss(network=vgg19.features, *, content=squared, style=gram, variation=SQUARES) -> Loss:
     """The loss of a network's maps under these distances. Equal arguments give the same functions, compiled once."""
 

@@ -37,11 +37,14 @@ class Likeness(NamedTuple):
 def study(f, guide=None, *, rows: int = ROWS) -> Painting:
     """What is kept of a painting's map, of one region: so many features, repeated where it has fewer.
 
-    They are drawn at random, always alike, from where its guide is above a half: [h, w, c], [h, w] -> Painting.
+    They are drawn at random, always alike, from where its guide is above half of its highest, and off the painting's
+    edge where some of that is: [h, w, c], [h, w] -> Painting.
     """
     flat = at_least_float32(f.reshape(-1, f.shape[-1]))  # [n, c]
     weight = (jnp.ones(f.shape[:2]) if guide is None else guide).reshape(-1).astype(flat.dtype)
-    inside = (weight > 0.5) & _off_the_edge(f.shape[:2]).reshape(-1)
+    counts = weight > 0.5 * weight.max()
+    clear = counts & _off_the_edge(f.shape[:2]).reshape(-1)
+    inside = jnp.where(clear.any(), clear, counts)
     order = jax.random.uniform(jax.random.key(0), weight.shape)
     _, drawn = lax.top_k(order + inside, min(len(flat), rows))  # those inside come first
     known = jnp.clip(inside.sum(), 1, len(drawn))

@@ -23,7 +23,7 @@ class Network:
     """A network's parameters and what its file says, read beside all else that is done until they are asked for."""
 
     def __init__(self, path=None):
-        self.path = path
+        self.path, self.made_for = path, dict[str, vgg19.Params]()  # parameters, by the family that they were made for
         reader = concurrent.futures.ThreadPoolExecutor(1)
         self._reading = reader.submit(vgg19.read, path)
         reader.shutdown(wait=False)
@@ -44,11 +44,12 @@ class Network:
         """What its layers give over natural pictures, from the file or measured once."""
         return vgg19.activations(self.path) or calibration.measure_activations(self.params)
 
-    def calibrate(self, recipe: Recipe):
-        """(recipe, params, what was done): made to fit each other."""
+    def calibrate(self, recipe: Recipe) -> calibration.Calibrated:
+        """A recipe and the parameters, made to fit each other; all recipes of a family get the same parameters."""
         if recipe.family == calibration.family_of(self.params):
-            return recipe, self.params, ""
-        return calibration.calibrate(recipe, self.params, activations=self.activations)
+            return calibration.Calibrated(recipe, self.params, "")
+        found = calibration.calibrate(recipe, self.params, activations=self.activations)
+        return found._replace(params=self.made_for.setdefault(recipe.family, found.params))
 
 
 def with_network(task: Task, network: Network) -> Task:

@@ -109,11 +109,11 @@ class Order(NamedTuple):
         """This order with some fields replaced, whichever group they are in."""
         own = {name: value for name, value in values.items() if name in ("seed", "turns")}
         groups: dict[str, Any] = {name: getattr(self, name) for name in GROUPS}
-        for name, group in groups.items():
-            inside = {field: value for field, value in values.items() if field in group._fields}
-            own |= {name: group._replace(**inside)} if inside else {}
-        if unknown := [n for n in values if n not in own and all(n not in group._fields for group in groups.values())]:
+        known = {*own, *(field for group in groups.values() for field in group._fields)}
+        if unknown := [name for name in values if name not in known]:
             raise ValueError(f"order must have a field to replace, got {unknown[0]!r}: see docs/settings.md")
+        for name, group in groups.items():
+            own[name] = group._replace(**{field: value for field, value in values.items() if field in group._fields})
         return self._replace(**own)
 
     @property

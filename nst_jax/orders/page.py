@@ -122,7 +122,7 @@ class Report:
         self.rows = [row for row in self.rows if row["step"] < frame.step]  # a run may have been sent back
         number = len(self.rows)
         self.moments = {n: moment for n, moment in self.moments.items() if n < number}
-        self.rows.append({"step": frame.step, **{name: float(value) for name, value in frame.terms.items()}})
+        self.rows.append({"step": frame.step} | frame.losses)
         stride = max(1, 2 ** number.bit_length() // KEPT)
         if number % stride == 0:
             self.moments[number] = frame.step, picture_of(thumbnails.shrink(frame.image, SMALL)).astype("float16")

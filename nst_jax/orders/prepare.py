@@ -109,7 +109,7 @@ def follow(task: Task, record: Record, machine: Machine) -> Followed:
     if [stage._replace(plan=Plan()) for stage in theirs] != [stage._replace(plan=Plan()) for stage in mine]:
         return Followed(mine)
     for stage in theirs:
-        load = jobs.load_at(jobs.network(task.params, task.job, stage), task.job, stage.shape, machine=machine)
+        load = jobs.load_at(jobs.params_of(task.params, task.job, stage), task.job, stage.shape, machine=machine)
         plan = stage.plan._replace(direct=False)
         known = plan in memory.candidates(load) and not (machine.mesh and plan.window)
         if not known or memory.peak(plan, load) > (machine.memory or memory.total()):

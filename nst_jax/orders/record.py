@@ -4,7 +4,6 @@ A record comes back from a stranger. It holds plain data and names no file to re
 field by field as if it had been typed, within bounds.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -13,6 +12,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nst_jax.ground import storage
 from nst_jax.ground.choices import printable
 from nst_jax.orders import words
 from nst_jax.orders.order import WHOLE, Order
@@ -60,12 +60,6 @@ class Record(NamedTuple):
 # Made
 
 
-def sha256(path) -> str:
-    """The digest of a file's bytes."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def digests(paths: Sequence) -> list[dict[str, str]]:
     """Base name and digest of each file: enough to recognise it, nothing of where it lies."""
     return [_digest(path) for path in paths]
@@ -74,7 +68,7 @@ def digests(paths: Sequence) -> list[dict[str, str]]:
 def _digest(path) -> dict[str, str]:
     if path == WHOLE:
         return {"name": WHOLE, "sha256": WHOLE}
-    return {"name": printable(pathlib.Path(path).name), "sha256": sha256(path)}
+    return {"name": printable(pathlib.Path(path).name), "sha256": storage.digest(path)}
 
 
 def versions() -> dict[str, str]:

@@ -102,12 +102,18 @@ def of_tree(tree: dict[str, Any]) -> Snapshot:
     sound = all(map(records.is_stage, tree["stages"])) and all(map(records.is_turn, rows))
     arrays = all(isinstance(each, np.ndarray) for each in (*tree["leaves"], *tree["aligned"].values()))
     counts = all(type(tree[name]) is int for name in ("stage", "step"))
-    if not (sound and arrays and counts and 0 <= tree["stage"] <= len(tree["stages"]) and tree["step"] >= 0):
+    if not (sound and arrays and counts and _is_within(tree)):
         raise ValueError("its snapshot is of no run")
     turn = None if tree["turn"] is None else _turn(tree["turn"])
     turns = tuple((step, _turn(values)) for step, values in tree["turns"])
     stages = tuple(map(prepare.read_stage, tree["stages"]))
     return Snapshot(stages, tree["stage"], tree["step"], tuple(tree["leaves"]), turn, turns, tree["aligned"])
+
+
+def _is_within(tree) -> bool:
+    """Whether a snapshot stands in one of its stages."""
+    stages, stage = tree["stages"], tree["stage"]
+    return 0 <= stage < len(stages) and 0 <= tree["step"] <= stages[stage]["steps"]
 
 
 def _turn(values) -> Turn:

@@ -113,7 +113,7 @@ def make(swept: list[Point], *, chunk: int | None = None, watchers: Callable[[Po
     size = vmapped.even_chunk(fitting, count, machine.mesh)
     plain = [_alike(point, task) for point, task in zip(swept, tasks, strict=True)]
     items = [item(task, size, machine, watchers(point)) for point, task in zip(swept, tasks, strict=True)]
-    return Sweep(swept, items, size, machine, vmapped.judge(tasks[0].params, plain))
+    return Sweep(swept, items, size, machine, vmapped.judge(tasks[0].params, plain, machine=machine))
 
 
 def item(task: compose.Task, chunk: int, machine: Machine, watchers: Sequence[Watcher]) -> Item:

@@ -71,12 +71,12 @@ def picture_of(image) -> np.ndarray:
 
 def finite_terms(frame: Frame) -> dict[str, float]:
     """A frame's losses by name, unless one of them is no number."""
-    terms = {name: float(value) for name, value in frame.terms.items()}
-    for name, value in terms.items():
+    found = frame.losses
+    for name, value in found.items():
         if not math.isfinite(value):
             got = f"got {value} of {name} at step {frame.step}"
             raise ValueError(f"loss must stay finite, {got}: lower learning-rate")
-    return terms
+    return found
 
 
 class Log:
@@ -99,8 +99,7 @@ class Log:
     def see(self, frame: Frame) -> None:
         """Write a line."""
         if frame.fixed:
-            terms = {name: float(value) for name, value in frame.terms.items()}
-            self._write({"step": frame.step, "seconds": round(self.clock() - self.begun, 3), **terms})
+            self._write({"step": frame.step, "seconds": round(self.clock() - self.begun, 3)} | frame.losses)
 
     def end(self, result: Any) -> None:
         """Close the file."""
@@ -140,8 +139,7 @@ class _LogOfPicture:
     def see(self, frame: Frame) -> None:
         """Write a line with the picture's name."""
         if frame.fixed:
-            terms = {name: float(value) for name, value in frame.terms.items()}
-            self.log._write({"picture": self.name, "step": frame.step, **terms})
+            self.log._write({"picture": self.name, "step": frame.step} | frame.losses)
 
     def end(self, result: Any) -> None:
         """Nothing: the log stays open for the others."""

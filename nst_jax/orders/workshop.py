@@ -204,8 +204,7 @@ def _chunks(items, machine, chunk, kept) -> Iterator[tuple[int, list[int], "_Wor
 def result_of(item: Item, frame: Frame, run: Run | None) -> Result:
     """A frame finished at the job's shape (it may still be coarse), with the record of the run up to it."""
     task = item.task
-    terms = {name: float(value) for name, value in frame.terms.items()}
-    record = item.record._replace(steps=frame.step, terms=terms)
+    record = item.record._replace(steps=frame.step, terms=frame.losses)
     if run is not None:
         turns = [turn for turn in run.turns if turn[0] < frame.step]  # one that was met at the end has turned nothing
         record = record._replace(turns=records.write_turns(turns), stages=prepare.write_stages(run.stages))

@@ -55,11 +55,12 @@ def _guides(job):
 
 def _styles(job):
     rows = (style for region in job.regions for style in (*region.styles, None))
-    return job.turn.mix, *(s and (_style(s), s.weight) for s in rows)
+    return job.turn.mix, *(s and (_painting(job, s), s.weight) for s in rows)
 
 
-def _style(style):
-    return id(style.image), id(style.guide), style.scale
+def _painting(job, style):
+    """What a painting of a job's is at any stage: its pictures, and how they are sized."""
+    return id(style.image), id(style.guide), style.scale, job.recipe.style_size, job.recipe.edge
 
 
 def join(trees: Sequence, axes):
@@ -105,7 +106,7 @@ class Known:
         over = self.first.setdefault(("over", id(job.content), _guides(job)), number)
 
         def study(i, j, style):
-            return self.study(stage, *self.first.setdefault(("style", _style(style)), (number, i, j)))
+            return self.study(stage, *self.first.setdefault(("style", _painting(job, style)), (number, i, j)))
 
         styles = (tuple(study(i, j, s) for j, s in enumerate(r.styles)) for i, r in enumerate(job.regions))
         return Scene(self.spatial(stage, over), tuple(styles))
@@ -115,24 +116,28 @@ class Known:
         job = self.jobs[number]
         return self.pictures(stage, self.first.setdefault((id(job.content), _guides(job), _styles(job)), number))
 
-    def network(self, stage: Stage):
+    def params_of(self, stage: Stage):
         """The parameters that paint a stage."""
         return self.networks.plain(stage)
 
     def weights(self, stage: Stage, number: int, turn: Turn | None = None) -> Weights:
         """The loss weights of a job."""
-        return self.jobs[number].weights_at(stage, vgg19.shape_of(self.network(stage))[0], turn)
+        return self.jobs[number].weights_at(stage, vgg19.shape_of(self.params_of(stage))[0], turn)
+
+    def targets(self, number: int, scene: Scene, turn: Turn | None) -> Targets:
+        """What one job paints, of what its stage measures."""
+        return losses.aim(scene.spatial, scenes.blend(scene.styles, self.jobs[number], turn))
 
     def arguments(self, stage: Stage, number: int, scene: Scene, turn: Turn | None, aligned) -> Arguments:
         """What a step of one job takes after its state."""
-        targets = losses.aim(scene.spatial, scenes.blend(scene.styles, self.jobs[number], turn))
-        targets = losses.with_aligned(targets, aligned or {})
+        targets = losses.with_aligned(self.targets(number, scene, turn), aligned or {})
         return Arguments(self.networks.ready(stage), targets, self.weights(stage, number, turn))
 
-    def align(self, stage: Stage, number: int, image, args: Arguments, share):
-        """Which features the positions of one job's picture keep to."""
+    def align(self, run: Run, number: int, image, args: Arguments):
+        """Which features the positions of one job's picture keep to; in the first stage the photograph says it."""
+        stage, share = run.now, self.jobs[number].recipe.current_share if run.stage else 0.0
         seen = scenes.mix_with_current(self.at(stage, number)[0], image, share)
-        known = self.network(stage), seen, args.targets.neighbours, args.weights
+        known = self.params_of(stage), seen, args.targets.neighbours, args.weights
         return scenes.align_jitted(self.loss(stage), *known)
 
     def loss(self, stage: Stage) -> losses.Loss:
@@ -145,13 +150,13 @@ class Known:
     def _spatial(self, stage, number):
         content, regions = self.at(stage, number)
         weights = self.weights(stage, number)
-        args = self.network(stage), content, (), Weights(weights.content, {})
+        args = self.params_of(stage), content, (), Weights(weights.content, {})
         spatial = scenes.measure_jitted(self.loss(stage), *args).spatial
         return spatial._replace(guides=losses.guides_of(regions, content.shape[:2], weights))
 
     def _study(self, stage, number, i, j):
         style = self.at(stage, number)[1][i].styles[j]._replace(weight=1.0)
-        return scenes.study_jitted(self.loss(stage), self.network(stage), style, self.weights(stage, number))
+        return scenes.study_jitted(self.loss(stage), self.params_of(stage), style, self.weights(stage, number))
 
 
 class Many(NamedTuple):
@@ -177,7 +182,7 @@ class Many(NamedTuple):
         found, mesh = [], self.machine.mesh
         each = -(-len(self.numbers) // (mesh.shape["data"] if mesh else 1))  # pictures on a device
         for stage in one_job.stages_without_plans(self.jobs[0]):
-            params = self.known.network(stage)
+            params = self.known.params_of(stage)
             shape = one_job.load_here(params, self.jobs[0], stage, self.machine).shape
             direct = not memory.repays(params, shape, stage.steps, platform=self.machine.platform, pictures=each)
             found.append(stage._replace(plan=WHOLE._replace(direct=direct)))
@@ -239,13 +244,13 @@ class Many(NamedTuple):
 
     def align(self, run: Run):
         """Which features the positions of each picture keep to."""
-        stage, share = run.now, self.jobs[0].recipe.current_share if run.stage else 0.0
+        stage = run.now
         if not losses.aligned(self.known.weights(stage, self.numbers[0]).near):
             return None
         args = self._arguments(stage, run.scene, run.turn, None)
         images = [transfer.picture(self.solver(stage), state) for state in self.apart(run.state)]
         each = zip(self.numbers, images, args, strict=True)
-        return self.place([self.known.align(stage, number, image, mine, share) for number, image, mine in each])
+        return self.place([self.known.align(run, number, image, mine) for number, image, mine in each])
 
     def compile(self, stage: Stage) -> None:
         """Nothing: a batch is compiled when it is called."""
@@ -261,7 +266,7 @@ class Many(NamedTuple):
         )
         for state, info, args in each:
             image = transfer.picture(self.solver(stage), state)
-            args = self.known.network(stage), *args[1:]
+            args = self.known.params_of(stage), *args[1:]
             evaluate = functools.partial(scenes.terms, self.known.loss(stage), image, *args)
             found.append(Frame(run.done, image, runs.Terms(evaluate), info, stage.plan))
         return found

@@ -122,7 +122,7 @@ def _scaled(shape, scale):
 def stages(params, job: Job, machine: Machine = ANY) -> tuple[Stage, ...]:
     """The stages of a job on a machine, each with the fastest plan that fits into its memory."""
     return tuple(
-        stage._replace(plan=_plan(network(params, job, stage), job, stage, machine))
+        stage._replace(plan=_plan(params_of(params, job, stage), job, stage, machine))
         for stage in stages_without_plans(job)
     )
 
@@ -153,7 +153,7 @@ def _split(stages, left: int, before: Mapping, after: Mapping) -> list[Stage]:
     return found
 
 
-def network(params, job: Job, stage: Stage):
+def params_of(params, job: Job, stage: Stage):
     """The parameters of the network that paints a stage."""
     return job.first.params if stage.network == FAST and job.first else params
 
@@ -167,7 +167,7 @@ class Networks:
 
     def plain(self, stage: Stage):
         """The parameters that paint a stage."""
-        return network(self.main, self._job, stage)
+        return params_of(self.main, self._job, stage)
 
     def ready(self, stage: Stage):
         """The same, with what makes each of its steps shorter, unless its plan does without."""
@@ -218,8 +218,15 @@ def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, 
         size = _style_shape(known.shape, style_edge(job.recipe, style, scale), job.recipe.edge)
         return style._replace(image=images.resize(known, size), guide=_guide_at(style.guide, size), scale=1.0)
 
-    regions = tuple(Region(tuple(map(resized, r.styles)), _guide_at(r.guide, shape)) for r in job.regions)
-    return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape)), regions
+    def guide(region):
+        return region.guide if region.guide is None else _guide_at(images.crop(region.guide, shape), shape)
+
+    return content_at(job, shape), tuple(Region(tuple(map(resized, r.styles)), guide(r)) for r in job.regions)
+
+
+def content_at(job: Job, shape: tuple[int, int]) -> Array:
+    """The content of a job at a stage's shape, made anew from the full picture."""
+    return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape))
 
 
 def _style_shape(known, length, edge):

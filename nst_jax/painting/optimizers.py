@@ -1,12 +1,13 @@
 """Optax's optimizers as the recipes use them; equal settings give the same object, and so the same compiled step."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+from nst_jax.ground.once import once
 
 
 def _row(x):
@@ -28,7 +29,7 @@ def scale_by_rate() -> optax.GradientTransformation:
     )
 
 
-@functools.cache
+@once
 def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> optax.GradientTransformationExtraArgs:
     """Optax's Adam, its step divided by √(1 + slowing · t). Equal settings give the same object, and compiled step."""
     steps = [
@@ -41,7 +42,7 @@ def adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-8, slowing=0.0) -> opta
     return optax.with_extra_args_support(optax.chain(*steps))
 
 
-@functools.cache
+@once
 def pyramid_adam(learning_rate=0.002, *, levels=8, b1=0.9, b2=0.999, eps=1e-8) -> optax.GradientTransformationExtraArgs:
     """Adam on the bands of the image's Laplacian pyramid: a broad stroke moves as readily as a pixel.
 
@@ -69,7 +70,7 @@ def compose(bands):
     return image
 
 
-@functools.cache
+@once
 def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.GradientTransformationExtraArgs:
     """Adam as Keras and TensorFlow have it: ε counts as ε/√(1 − β2ᵗ), 31.6 times as much at the first step."""
 
@@ -89,14 +90,14 @@ def keras_adam(learning_rate=0.02, *, b1=0.9, b2=0.999, eps=1e-7) -> optax.Gradi
     return optax.with_extra_args_support(optax.GradientTransformation(init, update))  # type: ignore[arg-type]
 
 
-@functools.cache
+@once
 def sgd(learning_rate=0.1, *, decay=1.0, decay_steps=100) -> optax.GradientTransformationExtraArgs:
     """Gradient descent, its rate multiplied by `decay` over each `decay_steps`."""
     descent = optax.sgd(optax.exponential_decay(learning_rate, decay_steps, decay))
     return optax.with_extra_args_support(optax.chain(scale_by_rate(), descent))
 
 
-@functools.cache
+@once
 def lbfgs(*, memory=10, linesearch_steps=20) -> optax.GradientTransformationExtraArgs:
     """Optax's L-BFGS with a zoom line search, whose last gradient starts the next step."""
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps=linesearch_steps, initial_guess_strategy="one")

@@ -71,7 +71,7 @@ class One(NamedTuple):
         """The stages that were given, or those of the job on this machine."""
         return self.given or jobs.stages(self.networks.main, self.job, self.machine)
 
-    def network(self, stage: Stage):
+    def params_of(self, stage: Stage):
         """The parameters that paint a stage."""
         return self.networks.plain(stage)
 
@@ -89,7 +89,7 @@ class One(NamedTuple):
 
     def weights(self, stage: Stage, turn: Turn | None = None):
         """The loss weights of a stage."""
-        return self.job.weights_at(stage, vgg19.shape_of(self.network(stage))[0], turn)
+        return self.job.weights_at(stage, vgg19.shape_of(self.params_of(stage))[0], turn)
 
     def begin(self, stage: Stage):
         """The state of the picture that the job starts from."""
@@ -118,7 +118,7 @@ class One(NamedTuple):
     def measure(self, stage: Stage) -> Scene:
         """The content's targets and each style's moments at a stage's shape."""
         args = *jobs.pictures_at(self.job, stage.shape), self.weights(stage)
-        args = self.loss(stage), self.network(stage), *args
+        args = self.loss(stage), self.params_of(stage), *args
         scenes.measure_jitted.ready(*args)
         return scenes.measure_jitted(*args)
 
@@ -134,8 +134,8 @@ class One(NamedTuple):
             return None
         stage, share = run.now, self.job.recipe.current_share if run.stage else 0.0
         image = transfer.picture(self.solver(stage), run.state)
-        seen = scenes.mix_with_current(jobs.pictures_at(self.job, stage.shape)[0], image, share)
-        return scenes.align_jitted(self.loss(stage), self.network(stage), seen, targets.neighbours, weights)
+        seen = scenes.mix_with_current(jobs.content_at(self.job, stage.shape), image, share)
+        return scenes.align_jitted(self.loss(stage), self.params_of(stage), seen, targets.neighbours, weights)
 
     def compile(self, stage: Stage) -> None:
         """Compile what a stage will call, one beside the other; what is wrong will be raised when it is called."""
@@ -147,18 +147,18 @@ class One(NamedTuple):
         """The picture of a run, with its terms."""
         image = transfer.picture(self.solver(run.now), run.state)
         image = image if self.machine.mesh is None else devices.collect(image, self.machine.mesh)
-        evaluate = functools.partial(scenes.terms, self.loss(run.now), image, self.network(run.now), *run.args[1:])
+        evaluate = functools.partial(scenes.terms, self.loss(run.now), image, self.params_of(run.now), *run.args[1:])
         return [Frame(run.done, image, runs.Terms(evaluate), run.info, run.now.plan)]
 
     def smaller(self, stage: Stage) -> Stage:
         """The same stage in less memory."""
-        load = jobs.load_at(self.network(stage), self.job, stage.shape, machine=self.machine)
+        load = jobs.load_at(self.params_of(stage), self.job, stage.shape, machine=self.machine)
         return stage._replace(plan=memory.smaller(stage.plan, load))
 
 
 def compile_beside(one: One, stage: Stage) -> None:
     """Compile the measuring, the step and the terms of a stage beside each other."""
-    loss, solver, weights, params = one.loss(stage), one.solver(stage), one.weights(stage), one.network(stage)
+    loss, solver, weights, params = one.loss(stage), one.solver(stage), one.weights(stage), one.params_of(stage)
     scene = scenes.measure_jitted.lower(loss, params, *jobs.pictures_at(one.job, stage.shape), weights)
     styles = jax.eval_shape(lambda styles: scenes.blend(styles, one.job, None), scene.out_info.styles)
     targets = losses.aim(scene.out_info.spatial, styles)

@@ -34,14 +34,14 @@ class Rewinder(NamedTuple):
     @classmethod
     def of(cls, run: Run) -> "Rewinder":
         """One that can send a run back to where it stands now."""
-        return cls(_snapshot(run)) if _can_go_back(run) else cls()
+        return cls(_snapshot(run)) if _can_go_back(run) and transfer.is_sound(run.state) else cls()
 
     def look(self, run: Run) -> tuple["Rewinder", Run, str]:
         """(what to go on with, the run, why it was sent back or nothing) after a look at a run, at a fixed step."""
         if not _can_go_back(run):
             return self, run, ""
         if not transfer.has_gone_wrong(run.state):
-            due = run.done // EVERY > (self.kept.done // EVERY if self.kept else -1)
+            due = transfer.is_sound(run.state) and run.done // EVERY > (self.kept.done // EVERY if self.kept else -1)
             return (self._replace(kept=_snapshot(run)) if due else self), run, ""
         got = f"got {_times(run)} at step {run.done}"
         if self.kept is None or self.times == MOST:

@@ -48,6 +48,11 @@ class Frame(NamedTuple):
     fixed: bool = True
     note: str = ""  # what a person should know of
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """Its terms as numbers."""
+        return {name: float(value) for name, value in self.terms.items()}
+
 
 class Subject(Protocol):
     """What a run paints, as functions of its stages."""
@@ -201,7 +206,10 @@ def restore(subject: Subject, kept: Snapshot) -> Run:
 
 
 def follow(run: Run, *, every: int) -> Iterator[list[Frame]]:
-    """Paint a run to its end; yield its pictures' frames after each `every` steps and at the end of each stage."""
+    """Paint a run to its end; yield its pictures' frames after each `every` steps and at the end of each stage.
+
+    The run that is given is gone afterwards, as with `consume`.
+    """
     with compiling_ahead() as ahead:
         while not run.finished:
             run = consume(run, until(run, every))
@@ -224,6 +232,8 @@ def until(run: Run, every: int) -> int:
 
 
 def _advance(run, count, turn, program) -> Run:
+    if count < 0:
+        raise ValueError(f"count must be at least 0, got {count}: go on from an earlier snapshot")
     if turn is not None:
         run = turned(run, turn)
     while count and not run.finished:

@@ -77,11 +77,16 @@ def clamped(inner: Solver) -> Solver:
 
     def step(state, *args):
         state, info = inner.step(state, *args)
-        if optax.tree.get(state.opt_state, "grad") is None:
-            state = state._replace(image=jnp.clip(state.image, 0, 1))
-        return state, info
+        return (_clipped(state) if optax.tree.get(state, "grad") is None else state), info
 
     return Solver(inner.init, step, lambda state: jnp.clip(inner.picture(state), 0, 1))
+
+
+def _clipped(state):
+    """A state whose image is in [0, 1], whatever is around it."""
+    if isinstance(state, State):
+        return state._replace(image=jnp.clip(state.image, 0, 1))
+    return state._replace(inner=_clipped(state.inner))
 
 
 class Averaged(NamedTuple):
@@ -190,6 +195,11 @@ def has_gone_wrong(state) -> bool:
     return isinstance(state, Watched) and bool(np.any(np.asarray(state.astray) >= ASTRAY))
 
 
+def is_sound(state) -> bool:
+    """Whether a watched state's last step was not far off."""
+    return not isinstance(state, Watched) or not np.any(np.asarray(state.astray))
+
+
 def _with_rate_of(state, fresh):
     """A fresh state with the learning rate's factor of another: what a turn has set is kept."""
     return jax.tree_util.tree_map_with_path(lambda path, new, old: old if _last(path) == "rate" else new, fresh, state)
@@ -271,7 +281,10 @@ def picture(solver: Solver, state) -> Array:
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def carry(solver: Solver, state, shape: tuple[int, int]):
-    """The state that goes on at another scale: picture and optimizer's moments resized, all else begun anew."""
+    """The state that goes on at another scale, picture and moments resized; what wrappers remember begins anew.
+
+    All of L-BFGS does.
+    """
     picture = jnp.clip(jax.image.resize(solver.picture(state), (*shape, 3), "cubic"), 0, 1)
     fresh = solver.init(picture)
     if optax.tree.get(state, "diff_params_memory") is not None:  # L-BFGS measured its curvature on another grid

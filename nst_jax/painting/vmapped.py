@@ -16,7 +16,7 @@ from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
 from nst_jax.painting import batches, memory, painter, runs, scenes
 from nst_jax.painting import job as one_job
-from nst_jax.painting.job import ANY, WHOLE, Job, Stage
+from nst_jax.painting.job import ANY, WHOLE, Job
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.runs import Frame, Subject
 from nst_jax.recipes import Recipe
@@ -68,13 +68,15 @@ def even_chunk(size: int, count: int, mesh) -> int:
     return -(-min(size, count) // each) * each
 
 
-def judge(params, jobs: Sequence[Job]) -> Callable[[int, Array], dict[str, Array]]:
+def judge(params, jobs: Sequence[Job], *, machine: Machine = ANY) -> Callable[[int, Array], dict[str, Array]]:
     """(a job's number, any picture of its shape) -> the picture's loss by name, as that job weighs it."""
-    known, stage = batches.Known(params, jobs, ANY), Stage(jobs[0].shape, 1)
+    machine = machine._replace(mesh=None)  # one picture at a time, by itself
+    known = batches.Known(params, jobs, machine)
+    stage = one_job.stages(params, jobs[0], machine)[-1]._replace(near=None)
 
     def terms(number, image):
-        args = known.arguments(stage, number, known.scene(stage, number), None, None)
-        return scenes.terms(known.loss(stage), image, known.network(stage), *args[1:])
+        targets, weights = known.targets(number, known.scene(stage, number), None), known.weights(stage, number)
+        return scenes.terms(known.loss(stage), image, known.params_of(stage), targets, weights)
 
     return terms
 
@@ -114,6 +116,7 @@ ALIKE: dict[str, Callable[[Job], Any]] = {
     "set of content layers": lambda job: list(job.recipe.content),
     "set of style layers": lambda job: list(job.recipe.style),
     "set of neighbours' layers": lambda job: list(job.recipe.neighbours),
+    "share of steps for layers apart": lambda job: job.recipe.apart,
     "loss": lambda job: " ".join(str(getattr(job.recipe, word)) for word in WORDS),
     "optimizer": lambda job: " ".join(map(str, (job.recipe.optimizer, dict(job.recipe.settings), *job.recipe.keep))),
     "number of regions": lambda job: len(job.regions),

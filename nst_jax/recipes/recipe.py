@@ -149,7 +149,11 @@ class Recipe(NamedTuple):
         def at(layer: str, weight: Any) -> float:
             if not callable(weight):
                 return float(weight)
-            block = int(re.sub(r"\D*(\d).*", r"\1", layer))  # also of Keras' names: block4_conv2
+            if not (found := re.search(r"\d", layer)):
+                raise ValueError(
+                    f"weight of {layer} must be a number, got a function of a map: of {layer} there is none"
+                )
+            block = int(found[0])  # also of Keras' names: block4_conv2
             k = 2**block if "pool" in layer else 2 ** (block - 1)
             number: Any = weight(Map(widths[block - 1], (h // k) * (w // k), h * w))
             return float(number)

@@ -149,7 +149,7 @@ def plan(order: Order, pace: Mapping[str, float]) -> dict[str, Any]:
     stages = jobs.stages(ready.params, ready.job, machine)
     peaks, seconds = [], 0.0
     for stage in stages:
-        load = jobs.load_at(jobs.network(ready.params, ready.job, stage), ready.job, stage.shape, machine=machine)
+        load = jobs.load_at(jobs.params_of(ready.params, ready.job, stage), ready.job, stage.shape, machine=machine)
         peaks.append(memory.peak(stage.plan, load))
         seconds += pace.get(pace_key(order, stage), float("nan")) * stage.steps * stage.shape[0] * stage.shape[1]
     height, width = ready.shape

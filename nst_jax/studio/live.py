@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from nst_jax.orders import record as records
+from nst_jax.ground import storage
 from nst_jax.orders import workshop
 from nst_jax.orders.order import WHOLE, Order
 from nst_jax.pictures import images, thumbnails
@@ -33,7 +33,7 @@ class LivePainting(Shown):
         self.turns: list[tuple[int, Turn]] = list(order.turns)
         self.asked: Turn | None = None
         self.paths = order.files()
-        ids = {path: records.sha256(path) for paths in self.paths.values() for path in paths if path != WHOLE}
+        ids = {path: storage.digest(path) for paths in self.paths.values() for path in paths if path != WHOLE}
         self.known = {name: path for path, name in ids.items()}
         kinds = {kind: [ids[path] for path in self.paths.get(kind, [])] for kind in asks.KINDS}
         self.ask = Ask(kinds, {}, [])

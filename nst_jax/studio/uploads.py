@@ -50,7 +50,7 @@ class Uploads:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as place:
             path = pathlib.Path(place) / "picture.png"
             images.save(path, image, extras=images.Extras(alpha=alpha))
-            name = records.sha256(path)
+            name = storage.digest(path)
             os.replace(path, self.folder / f"{name}.png")
         return Upload(name, image.shape[1], image.shape[0])
 
