@@ -1,12 +1,16 @@
 """The studio below the browser: what comes in, what is painted, steered, taken back, branched, kept; and who may."""
 
+import contextlib
 import io
 import json
 import os
 import pathlib
+import socket
 import struct
 import tempfile
+import threading
 import time
+import urllib.request
 import zipfile
 
 import numpy as np
@@ -415,6 +419,68 @@ def test_a_disk_that_is_full_ends_no_worker(house, monkeypatch):
     house.until(house.paint(house.ask()), state_is("finished"))
 
 
+def test_what_goes_wrong_beside_painting_ends_no_worker(house, monkeypatch):
+    def forget(used, **options):
+        raise RuntimeError("a folder that changes")
+
+    monkeypatch.setattr(house.rooms.uploads, "forget", forget)
+    names = [house.paint(house.ask(steps="10")) for _ in range(2)]
+    for name in names:
+        house.until(name, state_is("finished"))
+    assert house.said == [f"{name}: a folder that changes" for name in names]
+
+
+def test_two_who_forget_the_same_pictures(house):
+    errors = []
+    for n in range(10):
+        for i in range(60):
+            path = house.rooms.uploads.folder / f"{n:032x}{i:032x}.png"
+            path.write_bytes(b"")
+            os.utime(path, (1, 1))
+
+        def forget():
+            try:
+                house.rooms.uploads.forget(())
+            except OSError as error:
+                errors.append(error)
+
+        both = [threading.Thread(target=forget) for _ in range(2)]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+    assert errors == []
+
+
+def test_the_last_turn_before_a_pause_is_the_one(house):
+    name = house.paint(house.ask(steps=LONG))
+    house.until(name, lambda state: state["step"] >= 30)
+    painting = house.rooms.paintings[name]
+    painting.steer(Turn(strength=0.2))
+    house.rooms.stop(painting, paintings.PAUSED)
+    painting.steer(Turn(strength=0.9))
+    house.until(name, state_is("paused"))
+    assert house.state(name)["turn"]["strength"] == 0.9
+    assert painting.order().turns[-1][1].strength == 0.9
+
+
+def test_nothing_is_finished_without_a_picture(house):
+    """After going back a run has to paint before there is a picture with its settings inside."""
+    name = house.paint(house.ask(steps=LONG))
+    state = house.until(name, lambda state: state["step"] >= 30)
+    assert state["takes"]
+    assert not house.post(f"/api/paintings/{name}/back", {"step": state["history"][2]})
+    assert not house.state(name)["takes"]
+    refused = house.post(f"/api/paintings/{name}/finish", code=400)
+    assert refused["error"].startswith("a painting must have a frame to be finished, got none yet")
+    assert house.client.get(f"/api/paintings/{name}/film").status_code == 200
+    house.post(f"/api/paintings/{name}/go-on")
+    house.until(name, lambda state: state["takes"])
+    house.post(f"/api/paintings/{name}/finish")
+    house.until(name, state_is("finished"))
+    assert record_in(house.result(name)).order["recipe"] == "tf-tutorial"
+
+
 def test_who_asks_twice_is_second(house):
     name, _ = paused(house, house.ask(steps=LONG))
     blocker = house.paint(house.ask(steps="9000"))
@@ -600,6 +666,24 @@ def test_a_hostile_upload_is_one_line(house, data, said):
     assert said in error
     assert str(house.folder) not in error
     assert os.listdir(house.rooms.uploads.folder) == []
+
+
+def test_uploads_that_stall_keep_nobody_waiting(house):
+    with serve.bind("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        head = f"POST /api/pictures HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+        with (
+            serve.beside(app.make(house.rooms, host="127.0.0.1", password=None), bound),
+            contextlib.ExitStack() as ours,
+        ):
+            for _ in range(app.DECODERS):
+                stalled = ours.enter_context(socket.create_connection(("127.0.0.1", port)))
+                stalled.sendall(head.encode() + b"Content-Length: 100000\r\n\r\n" + b"x" * 100)
+            time.sleep(0.3)
+            headers, url = {"Origin": f"http://127.0.0.1:{port}"}, f"http://127.0.0.1:{port}/api/pictures"
+            asked = urllib.request.Request(url, data=png(drawn(1, 36, 48)), headers=headers)
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                assert answer.status == 200
 
 
 def test_an_upload_that_is_too_long_is_cut_off(house, monkeypatch):

@@ -193,6 +193,153 @@ def test_pictures_that_are_on_their_way_are_waited_for(visit, folder):
     page.wait_for_selector("#painting:not([hidden])")
 
 
+PASTE = """async pictures => { for (const [name, url] of pictures) {
+  const file = new File([await (await fetch(url)).blob()], name, {type: 'image/png'}), data = new DataTransfer()
+  data.items.add(file)
+  document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})) } }"""
+
+
+def names(page, place) -> list[str]:
+    return page.locator(f"#{place}-body .tile-name").all_inner_texts()
+
+
+def begun(visit):
+    page = visit()
+    page.wait_for_selector("[data-sample=skyline]")
+    return page
+
+
+def test_two_pictures_pasted_at_once_are_a_photograph_and_a_painting(visit):
+    page = begun(visit)
+    page.evaluate(PASTE, [["a.png", "/samples/skyline.jpg"], ["b.png", "/samples/flow.jpg"]])
+    page.wait_for_selector("#style-body .tile")
+    assert (names(page, "content"), names(page, "style")) == (["a.png"], ["b.png"])
+
+
+def test_what_was_asked_for_last_stays(visit, server, folder):
+    """Whatever answers come in what order: of photographs, and of turns."""
+    page, held = begun(visit), {}
+
+    def hold(route):
+        kind = route.request.url.rpartition("/")[2]
+        first = route.request.method == "POST" and kind not in held
+        held.setdefault(kind, []).append(route) if first else route.continue_()
+
+    page.route("**/api/pictures", hold)
+    page.set_input_files("#file-content", folder / "town.png")
+    page.set_input_files("#file-content", folder / "wave.png")
+    page.wait_for_selector("#content-body .tile")
+    held["pictures"][0].continue_()
+    page.wait_for_selector("body:not(.busy)")
+    assert names(page, "content") == ["wave.png"]
+    name = begin(page, folder)
+    until(page, shows, 10)
+    page.route("**/turn", hold)
+    move = (
+        "v => { const i = document.querySelector('#steer-strength'); i.value = v; i.dispatchEvent(new Event('input')) }"
+    )
+    page.evaluate(move, 0.3)
+    until(page, lambda page: "turn" in held)
+    page.evaluate(move, 0.9)
+    page.wait_for_timeout(600)
+    held["turn"][0].continue_()
+    until(page, lambda page: server.state(name)["turn"]["strength"] == 0.9)
+    page.wait_for_timeout(600)
+    assert server.state(name)["turn"]["strength"] == 0.9
+    page.click("#finish")
+
+
+def test_what_is_pressed_twice_is_done_once(visit, server, folder):
+    page = begun(visit)
+    page.dblclick("[data-sample=flow]")
+    page.wait_for_selector("#style-body .tile")
+    page.wait_for_selector("body:not(.busy)")
+    assert len(names(page, "style")) <= 1
+    page = visit()
+    begin(page, folder)
+    until(page, shows, 30)
+    page.click("#pause")
+    until(page, is_in, "Paused")
+    page.locator("#strip button").nth(1).click()
+    page.wait_for_selector("#looking:not([hidden])")
+
+    def known():
+        with urllib.request.urlopen(f"{server.address}api/paintings") as answer:
+            return len(json.loads(answer.read()))
+
+    before = known()
+    page.evaluate("() => { const b = document.querySelector('#branch'); b.click(); b.click() }")
+    until(page, lambda page: known() > before)
+    until(page, is_in, "Painting", "Finished")
+    assert known() == before + 1
+    assert not page.is_visible("#message")
+    page.click("#finish")
+
+
+def test_an_error_is_there_until_it_is_mended(visit, folder):
+    page = begun(visit)
+    page.set_input_files("#file-style", [folder / "hostile.png", folder / "night.png"])
+    page.wait_for_selector("#style-body .tile")
+    page.wait_for_selector("body:not(.busy)")
+    assert page.inner_text("#message-text").startswith("hostile.png: ")
+    page.click("#paint")
+    page.wait_for_selector("#error-content:not([hidden])")
+    page.set_input_files("#file-content", folder / "town.png")
+    page.wait_for_selector("#content-body .tile")
+    assert not page.is_visible("#error-content")
+    assert not page.is_visible("#message")
+
+
+def test_masks_that_are_on_their_way_are_gone_on_with(visit, folder):
+    page, held = begun(visit), []
+    page.set_input_files("#file-content", folder / "town.png")
+    page.set_input_files("#file-style", folder / "night.png")
+    page.wait_for_selector("#style-body .tile")
+    page.wait_for_selector("#content-body .tile")
+
+    def stroke(x):
+        box = page.locator("#mask-canvas").bounding_box()
+        page.mouse.move(box["x"] + x, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x + 60, box["y"] + 120, steps=4)
+        page.mouse.up()
+        return int((alpha(page) > 0).sum())
+
+    page.click("#mask-open")
+    page.wait_for_selector("#masks[open]")
+    painted = stroke(100)
+    assert painted > 0
+    page.route("**/api/pictures", lambda route: route.continue_() if held else held.append(route))
+    page.click("#mask-done")
+    until(page, lambda page: held)
+    page.click("#mask-open")
+    held[0].continue_()
+    page.wait_for_selector("#masks[open]")
+    assert int((alpha(page) > 0).sum()) == painted
+    assert stroke(300) > painted
+    page.click("#mask-done")
+    until(page, lambda page: "style by the map" in page.inner_text("#mask-note"))
+
+
+def alpha(page) -> np.ndarray:
+    script = """() => { const c = document.querySelector('#mask-canvas')
+      return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 3) }"""
+    return np.array(page.evaluate(script))
+
+
+def test_nobody_goes_back_to_what_is_gone(visit, server, folder):
+    page = begun(visit)
+    page.evaluate("history.pushState(null, '', '/p/gone')")
+    page.evaluate("history.pushState(null, '', '/')")
+    page.go_back()
+    until(page, lambda page: page.inner_text("#message-text") == "no such painting")
+    assert page.url == server.address
+    page.click("#message-close")
+    page.go_back()
+    page.wait_for_timeout(2000)  # it would be asked for again half a second later
+    assert not page.is_visible("#message")
+
+
 def test_it_is_steered_paused_taken_back_and_branched(visit, server, folder):
     page = visit()
     name = begin(page, folder)

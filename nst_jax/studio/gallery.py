@@ -82,6 +82,8 @@ class Gallery:
 
     def stop(self, painting: Painting, wish: str) -> None:
         """Have a painting end its sitting, or leave the queue, in a state."""
+        if wish == paintings.FINISHED and not painting.can_be_taken:
+            raise ValueError("a painting must have a frame to be finished, got none yet: let it go on to its next")
         with self.changed:
             waits = painting in self.queue
             if waits:
@@ -151,10 +153,19 @@ class Gallery:
                 _compile_first(expected)
                 continue
             self._tell_places()
-            self._sit(now)
-            self._let_rest(now)
+            self._take(now)
+
+    def _take(self, work) -> None:
+        """Have something painted; whatever goes wrong, the next gets its turn."""
+        try:
+            self._sit(work)
+            self._let_rest(work)
             self.uploads.forget(self.used())
             programs.release_memory()
+        except Exception as error:
+            with contextlib.suppress(Exception):  # where nobody is left who hears it
+                self.said(f"{work.id}: {paintings.reason(error, self.folder)}")
+        finally:
             with self.changed:
                 self.now = None
                 self.changed.notify_all()
@@ -169,8 +180,8 @@ class Gallery:
             work.set_state(state)
         except (Exception, KeyboardInterrupt) as error:
             why = paintings.reason(error, self.folder)
-            self.said(f"{work.id}: {why}")
             work.set_state(paintings.FAILED, why)
+            self.said(f"{work.id}: {why}")
 
     def _let_rest(self, work) -> None:
         """Bound what is in memory, however many paintings there are."""
@@ -216,7 +227,7 @@ class Gallery:
 
     def used(self) -> set[str]:
         """The pictures that paintings are made of."""
-        kinds = [painting.ask.files for painting in self.paintings.values()]
+        kinds = [painting.ask.files for painting in list(self.paintings.values())]
         return {name for files in kinds for names in files.values() for name in names}
 
     def _load(self):

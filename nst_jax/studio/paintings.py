@@ -68,7 +68,12 @@ class Shown:
         found |= {"turn": turn, "turns": records.write_turns(self.turns), "steer": asks.steers(order)}
         found |= {"styles": len(order.pictures.style), "message": self.message, "settings": self.ask.settings}
         inputs = {k: v for k, v in self.ask.as_json().items() if k not in ("settings", "turns")}
-        return found | {"inputs": inputs, "from": self.about.get("from")}
+        return found | {"takes": self.can_be_taken, "inputs": inputs, "from": self.about.get("from")}
+
+    @property
+    def can_be_taken(self) -> bool:
+        """Whether there is a picture to be taken away; after going back there is none until the next frame."""
+        return self.view.has_frame or (self.folder / "result.png").is_file()
 
     def files(self) -> dict[str, list[str]]:
         """Its pictures, by what they are for."""
@@ -199,7 +204,7 @@ class Painting(Shown):
             self.turns, self.pending, self.at = list(order.turns), None, None
         self.set_state(PREPARING)
         result = self._carry_out(order)
-        self.pending = self.controls.turn() or self.pending  # asked for too late for this sitting
+        self.pending = self.pending or self.controls.turn()  # asked for too late for this sitting
         self.view.store()
         if result is not None:
             result.save(self.folder / "result.png")

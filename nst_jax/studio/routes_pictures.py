@@ -46,9 +46,9 @@ async def take_sample(request):
 async def upload(request):
     """Take a picture: into a file, to the decoder in its own process, and only then among the uploads."""
     uploads = request.app.state.gallery.uploads
-    async with request.app.state.decoders:
-        with tempfile.NamedTemporaryFile(dir=uploads.folder, prefix=".got-") as file:
-            await routing.body_into(request, file, BYTES)
+    with tempfile.NamedTemporaryFile(dir=uploads.folder, prefix=".got-") as file:
+        await routing.body_into(request, file, BYTES)
+        async with request.app.state.decoders:
             found = await run_in_threadpool(uploads.add, file.name)
     return JSONResponse(found._asdict())
 

@@ -3,6 +3,7 @@
 What came is thrown away at once, with its name and whatever it told about its maker.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -81,5 +82,6 @@ class Uploads:
         """Remove pictures that no painting is made of and nobody has asked for so long."""
         kept = set(used)
         for path in self.folder.glob("*.png"):
-            if path.stem not in kept and time.time() - path.stat().st_mtime >= age:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another thread forgets, too
+                if path.stem not in kept and time.time() - path.stat().st_mtime >= age:
+                    path.unlink()

@@ -181,6 +181,11 @@ class View:
             return None
         return workshop.result_of(item, frame, run)
 
+    @property
+    def has_frame(self) -> bool:
+        """Whether there is a picture of this process's own to be taken away."""
+        return self._frame is not None and self._item is not None
+
     def at(self, step: int) -> Moment | None:
         """The moment of a step."""
         with self.lock:

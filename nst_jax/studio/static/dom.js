@@ -53,6 +53,13 @@ export function showError(element, text) {
   element.hidden = !text;
 }
 
+/** Does what a button has begun: not a second time before the first has ended. */
+export async function once(button, work) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  try { await work(); } finally { button.removeAttribute("aria-busy"); }
+}
+
 /** Calls at most once in `wait` milliseconds, at once if it can; the last call always comes through. */
 export function throttle(call, wait) {
   let timer = null, last = -Infinity, latest = null;

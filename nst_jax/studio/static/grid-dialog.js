@@ -1,6 +1,6 @@
 /* Asks what the nine pictures of a grid differ in. */
 
-import { $, ask, showError } from "./dom.js";
+import { $, ask, once, showError } from "./dom.js";
 
 const AXES = {
   "style-weight": { label: "Weight of the painting", values: ["0.3", "1", "3"], note: "Times what the recipe says." },
@@ -22,7 +22,7 @@ export function makeGridDialog(form, start) {
   if (known.length) fill();
   const three = (name) => [0, 1, 2].map((i) => inputs[`${name}${i}`].value.trim());
 
-  $("#grid-open").addEventListener("click", async () => {
+  $("#grid-open").addEventListener("click", () => once($("#grid-open"), async () => {
     showError($("#grid-error"), "");
     for (;;) {
       if (await ask($("#grid-dialog")) !== "yes") return;
@@ -33,6 +33,6 @@ export function makeGridDialog(form, start) {
         showError($("#grid-error"), error.message);
       }
     }
-  });
+  }));
   $("#grid-form").addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target.tagName === "INPUT") { event.preventDefault(); $("#grid-start").click(); } });
 }

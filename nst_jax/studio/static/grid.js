@@ -4,8 +4,8 @@ import { $, announce, el, message, say } from "./dom.js";
 import { api, address } from "./api.js";
 import { capital, stateWord } from "./words.js";
 
-export function makeGrid(form, navigate) {
-  let id = null, timer = null, grid = null, done = "";
+export function makeGrid(form, navigate, leave) {
+  let id = null, opened = 0, busy = false, timer = null, grid = null, done = "";
 
   const label = (name) => form.fields.find((field) => field.name === name)?.label ?? capital(name);
 
@@ -21,20 +21,21 @@ export function makeGrid(form, navigate) {
 
   function close() {
     clearTimeout(timer);
+    opened += 1;
     id = null;
   }
 
   async function load() {
-    const whose = id;
+    const nth = opened;
     try {
-      const next = await api.grid(whose);
-      if (whose !== id) return;
+      const next = await api.grid(id);
+      if (nth !== opened) return;
       grid = next;
       show();
       if (grid.state !== "finished" && grid.state !== "failed") timer = setTimeout(load, 1200);
     } catch (error) {
-      if (whose !== id) return;
-      if (error.status === 404) { navigate("/"); message(error.message); return; }
+      if (nth !== opened) return;
+      if (error.status === 404) { leave(error.message); return; }
       say($("#grid-state"), "Not connected, trying again");
       timer = setTimeout(load, 4000);
     }
@@ -76,12 +77,16 @@ export function makeGrid(form, navigate) {
   }
 
   async function paint(cell) {
+    if (busy) return;
+    busy = true;
     const { content, style, mask, "strength-map": map, settings, turns } = grid.ask;
     try {
       const made = await api.paint({ content, style, mask: mask ?? [], "strength-map": map ?? null, settings: { ...settings, ...cell.settings }, turns: turns ?? [] });
       navigate(`/p/${made.id}`);
     } catch (error) {
       message(error.message);
+    } finally {
+      busy = false;
     }
   }
 

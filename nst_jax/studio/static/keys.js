@@ -2,6 +2,8 @@
 
 import { $, el, remembered } from "./dom.js";
 
+const REPEATED = /^(Arrow|[-+=]$)/; // while they are held
+
 /** groups: [title, [[keys as shown, what, test(event), action]…]]. `where()` says which of them count now. */
 export function makeKeys(groups) {
   const dialog = $("#keys"), on = $("#keys-on");
@@ -18,7 +20,7 @@ export function makeKeys(groups) {
     if (event.key === "?" && !typing(event.target)) { event.preventDefault(); show(); return; }
     for (const { when, keys } of groups) {
       const found = when() && keys.find(([, , test]) => test?.(event));
-      if (found && allowed(event)) { event.preventDefault(); found[3](event); return; }
+      if (found && allowed(event)) { event.preventDefault(); if (!event.repeat || REPEATED.test(event.key)) found[3](event); return; }
     }
   });
 }

@@ -22,6 +22,7 @@ function parse(path) {
 function show(views, { name, id }) {
   const moved = view !== null && (view !== name || current !== id);
   if (view && view !== name) views[view]?.close?.();
+  for (const dialog of $$("dialog[open]")) dialog.close();
   view = name;
   current = id;
   document.body.dataset.view = name;
@@ -42,10 +43,12 @@ async function begin() {
   store.set({ form });
   const views = {};
   const navigate = (path) => { history.pushState(null, "", path); message(""); show(views, parse(path)); };
+  /** From an address at which there is nothing any more: nobody goes back to it. */
+  const leave = (text) => { history.replaceState(null, "", "/"); show(views, parse("/")); message(text); };
   if (form.live) document.body.dataset.live = "";
   else makeStart(form, navigate);
-  views.painting = makePainting(form, navigate);
-  views.grid = makeGrid(form, navigate);
+  views.painting = makePainting(form, navigate, leave);
+  views.grid = makeGrid(form, navigate, leave);
   const drawer = makeDrawer(navigate, () => view === "painting" ? current : null);
   listen(views, navigate, drawer, form);
   const first = parse(location.pathname);
@@ -63,7 +66,7 @@ async function live(views) {
 }
 
 function listen(views, navigate, drawer, form) {
-  window.addEventListener("popstate", () => show(views, parse(location.pathname)));
+  window.addEventListener("popstate", () => { message(""); show(views, parse(location.pathname)); });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='/']");
     if (!link || link.hasAttribute("download") || event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;

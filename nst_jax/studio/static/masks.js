@@ -11,21 +11,27 @@ import { listenForStrokes } from "./mask-input.js";
 const EDGE = 1024;
 const COLOURS = [[74, 144, 226], [240, 152, 55], [196, 84, 190], [104, 182, 72], [226, 82, 82], [90, 200, 200]]; // of the overlays
 
-let editor = null;
+let editor = null, opening = false;
 
 /** Opens the editor on the photograph; when done, the masks are uploaded and stand in the store. */
 export async function openMasks() {
-  const { content, styles, masks } = store.get();
+  if (opening) return undefined;
+  opening = true;
   try {
+    await sending; // they are what it goes on with
+    const { content, styles, masks } = store.get();
     editor = await makeEditor(content, styles, masks);
   } catch (error) {
     return message(error.message);
+  } finally {
+    opening = false;
   }
   const answer = ask($("#masks"));
   editor.layout();
   editor.draw();
-  if (await answer === "done") await (sending = keep(editor.layers));
+  const done = await answer === "done", made = editor;
   editor = null;
+  if (done) await (sending = keep(made));
   return undefined;
 }
 
@@ -41,7 +47,7 @@ async function makeEditor(content, styles, masks) {
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), rgba = pixels(photo, width, height);
-  const made = { layers, rgba, context, layer: styles.length > 1 ? 1 : -1, tool: "brush", layout: () => layout(width, height), draw: (box) => draw(made, box) };
+  const made = { key: masksKey({ content, styles }), layers, rgba, context, layer: styles.length > 1 ? 1 : -1, tool: "brush", layout: () => layout(width, height), draw: (box) => draw(made, box) };
   layers.setWhole($("#mask-whole").checked);
   makeTabs(styles, made);
   return made;
@@ -147,8 +153,8 @@ let sending = Promise.resolve();
 /** When the masks that were painted last are with the server. */
 export const masksSent = () => sending;
 
-async function keep(layers) {
-  const { width, height } = layers, key = masksKey(store.get());
+async function keep({ layers, key }) {
+  const { width, height } = layers;
   const upload = async (layer) => (await api.upload(await greyPng(layer, width, height))).id;
   try {
     const ids = layers.usedRegions() ? await Promise.all(layers.regions.map(upload)) : [];

@@ -12,7 +12,7 @@ import { capital } from "./words.js";
 import { showTake } from "./take.js";
 import { startLike } from "./start.js";
 
-export function makePainting(form, navigate) {
+export function makePainting(form, navigate, leave) {
   const easel = makeEasel(), steer = makeSteer(form.steer), strip = makeStrip(look), curve = makeCurve((step) => look(strip.nearest(step))), progress = makeProgress();
   let id = null, state = null, newest = null, looking = null, stop = null;
 
@@ -25,7 +25,7 @@ export function makePainting(form, navigate) {
     showLooking();
     say($("#state"), "Opening");
     say($("#painting-title"), "Painting");
-    stop = watch(id, { onMessage: (next, blob) => receive(whose, next, blob), onLink: (on) => { if (id === whose) progress.link(on); }, onGone: (text) => { close(); navigate("/"); message(text); } });
+    stop = watch(id, { onMessage: (next, blob) => receive(whose, next, blob), onLink: (on) => { if (id === whose) progress.link(on); }, onGone: (text) => { close(); leave(text); } });
   }
 
   function close() {
@@ -57,11 +57,12 @@ export function makePainting(form, navigate) {
   }
 
   function begin() {
+    const whose = id;
     easel.clear();
     if (state.width) easel.open(state.width, state.height);
     easel.compare.open(state.inputs);
     steer.open(state);
-    if (state.inputs.content) fetchBitmap(address.picture(state.inputs.content, 1024)).then(showPhotograph, () => {});
+    if (state.inputs.content) fetchBitmap(address.picture(state.inputs.content, 1024)).then((photograph) => { if (whose === id) showPhotograph(photograph); }, () => {});
     $("#from").hidden = !state.from;
     if (state.from) $("#from").replaceChildren("Branched at step ", String(state.from.step), " from ", el("a", { href: `/p/${state.from.id}` }, "another painting"));
     $("#made-list").replaceChildren(...Object.entries(state.settings).filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
@@ -75,7 +76,7 @@ export function makePainting(form, navigate) {
 
   function show() {
     say($("#painting-title"), capital(state.title));
-    progress.update(state, !easel.empty());
+    progress.update(state, state.takes && !easel.empty());
     strip.update(state);
     curve.update(state);
     steer.update(state);
@@ -108,7 +109,12 @@ export function makePainting(form, navigate) {
     curve.look(looking);
   }
 
-  const run = async (work) => { try { message(""); return await work(); } catch (error) { message(error.message); return null; } };
+  let busy = false;
+  const run = async (work) => {
+    if (busy || !state) return;
+    busy = true;
+    try { message(""); await work(); } catch (error) { message(error.message); } finally { busy = false; }
+  };
 
   const pause = () => { if (state && !$("#pause").hidden && !$("#pause").disabled) run(() => state.state === "paused" ? api.goOn(id) : api.pause(id)); };
   const finish = () => run(() => api.finish(id));

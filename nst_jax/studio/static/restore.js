@@ -58,7 +58,8 @@ const choosePart = (restored, index, file) => bring(async () => {
     const nth = restored.parts.slice(0, index).filter((part) => part.kind === kind).length;
     const same = found.inputs[kind]?.[nth]?.id ?? null;
     if (!same) message(`${file.name} is not the file that it was made with; it is taken all the same.`);
-    store.set({ restored: { ...restored, parts: restored.parts.map((part, i) => i === index ? { ...part, id: same ?? id } : part) } });
+    const now = store.get().restored;
+    if (now?.file === restored.file && now.parts[index]) store.set({ restored: { ...now, parts: now.parts.map((part, i) => i === index ? { ...part, id: same ?? id } : part) } });
   } catch (error) {
     message(`${file.name}: ${error.message}`);
   }

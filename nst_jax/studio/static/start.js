@@ -1,6 +1,6 @@
 /* The start: pictures and settings become an order, and the order a painting or a grid. */
 
-import { $, message, showError } from "./dom.js";
+import { $, message, once, showError } from "./dom.js";
 import { api } from "./api.js";
 import { clearErrors, goToError, makeForm, showOrderError } from "./form.js";
 import { agreed, makePlan } from "./plan.js";
@@ -38,25 +38,16 @@ async function complete() {
   return null;
 }
 
-/** Runs one thing that a button has begun: not twice at once, its errors in their place. */
-async function once(button, work) {
-  if (button.getAttribute("aria-busy") === "true") return;
-  button.setAttribute("aria-busy", "true");
+const start = () => once($("#paint"), async () => {
   try {
     clearErrors();
-    await work();
+    const order = await complete();
+    if (!order || !await agreed(await api.plan(order))) return;
+    go(`/p/${(await api.paint(order)).id}`);
   } catch (error) {
     showOrderError(error);
     goToError();
-  } finally {
-    button.removeAttribute("aria-busy");
   }
-}
-
-const start = () => once($("#paint"), async () => {
-  const order = await complete();
-  if (!order || !await agreed(await api.plan(order))) return;
-  go(`/p/${(await api.paint(order)).id}`);
 });
 
 async function startGrid(across, down) {

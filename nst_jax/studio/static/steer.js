@@ -9,7 +9,8 @@ const STEPS = 200; // of a logarithmic slider
 export function makeSteer(fields) {
   let id = null, current = null, over = false, allowed = [], styles = 1, touched = -Infinity;
 
-  const sendSoon = throttle((whose, turn) => api.turn(whose, turn).catch((error) => message(error.message)), 260);
+  let sent = Promise.resolve(); // one after another: the last one stays
+  const sendSoon = throttle((whose, turn) => { sent = sent.then(() => api.turn(whose, turn)).catch((error) => message(error.message)); }, 260);
 
   const toSlider = (field, value) => field.scale === "log" ? Math.round(STEPS * Math.log(value / field.min) / Math.log(field.max / field.min)) : value;
   const fromSlider = (field, at) => field.scale === "log" ? Number((field.min * (field.max / field.min) ** (at / STEPS)).toPrecision(3)) : at;

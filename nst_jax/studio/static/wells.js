@@ -1,10 +1,11 @@
 /* The two places for pictures: the photograph, and one or more paintings; chosen, dropped, pasted, or a drawn sample. */
 
-import { $, $$, el, icon, message } from "./dom.js";
+import { $, $$, el, icon, message, showError } from "./dom.js";
 import { api, address } from "./api.js";
 import { store } from "./store.js";
 import { capital, plural, size } from "./words.js";
 
+let photographs = 0; // that were asked for: an older one that arrives later is not taken
 const coming = new Set(); // promises of pictures that are on their way
 
 /** Resolves when no picture is on its way any more: what is asked for is asked for with them. */
@@ -31,9 +32,10 @@ export function makeWells(form) {
 
 /** Takes files for a place: the photograph, or paintings (all of them). */
 export const take = (files, place) => bring(async () => {
+  message("");
   const [first, ...others] = place === "content" ? files : [null, ...files];
-  const photograph = first && await load(first);
-  if (photograph) store.set({ content: photograph });
+  const nth = first && (photographs += 1), photograph = first && await load(first);
+  if (photograph && nth === photographs) store.set({ content: photograph });
   for (const file of others) {
     const painting = await load(file);
     if (painting) addStyle(painting);
@@ -41,7 +43,10 @@ export const take = (files, place) => bring(async () => {
 });
 
 /** Without a place: the first is the photograph if there is none, the others are paintings. */
-export const takeAnywhere = (files) => take(files, store.get().content?.id ? "style" : "content");
+export function takeAnywhere(files) {
+  const before = Promise.all(coming); // one that is on its way may be the photograph
+  return bring(async () => { await before; await take(files, store.get().content?.id ? "style" : "content"); });
+}
 
 /** Asks for an upload; says what was wrong with it. Resolves with a picture or null. */
 async function load(file) {
@@ -55,9 +60,7 @@ async function load(file) {
 
 async function orSaid(work, name) {
   try {
-    const picture = await work();
-    message("");
-    return picture;
+    return await work();
   } catch (error) {
     message(`${name || "The picture"}: ${error.message}`);
     return null;
@@ -90,12 +93,16 @@ const toggleSample = (kind, name) => bring(async () => {
   const { content, styles } = store.get();
   if (kind === "style" && styles.some((style) => style.sample === name)) return store.set({ styles: styles.filter((style) => style.sample !== name) });
   if (kind === "content" && content?.sample === name) return store.set({ content: null });
-  const picture = await orSaid(async () => ({ ...(await api.sample(name)), name, sample: name }), name);
+  message("");
+  const nth = kind === "content" ? photographs += 1 : 0, picture = await orSaid(async () => ({ ...(await api.sample(name)), name, sample: name }), name);
   if (!picture) return undefined;
-  return kind === "content" ? store.set({ content: picture }) : addStyle(picture);
+  if (kind === "content") return nth === photographs ? store.set({ content: picture }) : undefined;
+  return store.get().styles.some((style) => style.sample === name) ? undefined : addStyle(picture);
 });
 
 function show({ content, styles }) {
+  if (content?.id) showError($("#error-content"), "");
+  if (styles.length) showError($("#error-style"), "");
   $("#content-body").replaceChildren(content?.id ? tile(content, { swap: "content", remove: () => store.set({ content: null }) }) : place("content", content?.name));
   $("#style-body").replaceChildren(...styles.map((style, i) => style.id
     ? tile(style, { remove: () => store.set({ styles: styles.filter((other) => other !== style) }), number: styles.length > 1 ? i + 1 : 0, first: i ? () => forward(i) : null })
@@ -138,7 +145,11 @@ function chooser(kind, iconName, title) {
 
 function fileInput(kind, label) {
   return el("input", { class: "sr", type: "file", accept: "image/*", id: `file-${kind}`, "aria-label": label, multiple: kind === "style",
-    onchange: ({ target }) => kind.startsWith("wanted") ? fillWanted(Number(kind.split("-")[1]), target.files[0]) : take([...target.files], kind === "content" ? "content" : "style") });
+    onchange: ({ target }) => {
+      const files = [...target.files];
+      target.value = ""; // the same file may be chosen again
+      return kind.startsWith("wanted") ? fillWanted(Number(kind.split("-")[1]), files[0]) : take(files, kind);
+    } });
 }
 
 function place(kind, wanted, i) {
