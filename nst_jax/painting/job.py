@@ -224,6 +224,25 @@ def pictures_at(job: Job, shape: tuple[int, int]) -> tuple[Array, tuple[Region, 
     return content_at(job, shape), tuple(Region(tuple(map(resized, r.styles)), guide(r)) for r in job.regions)
 
 
+class Pictures:
+    """A job's pictures at a stage's shape, kept until they are taken: what begins a stage asks for them before."""
+
+    def __init__(self, job: Job):
+        self._job, self._kept = job, None
+
+    def at(self, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
+        """The content and the regions at a shape."""
+        known = self._kept
+        if known is None or known[0] != shape:
+            known = self._kept = shape, pictures_at(self._job, shape)
+        return known[1]
+
+    def take(self, shape: tuple[int, int]) -> tuple[Array, tuple[Region, ...]]:
+        """The same, for the last time."""
+        found, self._kept = self.at(shape), None
+        return found
+
+
 def content_at(job: Job, shape: tuple[int, int]) -> Array:
     """The content of a job at a stage's shape, made anew from the full picture."""
     return jax.device_put(images.resize(images.crop(np.asarray(job.content), shape), shape))

@@ -24,7 +24,7 @@ from nst_jax.network import calibration, vgg19
 from nst_jax.objective import losses
 from nst_jax.painting import devices, memory, programs, runs, scenes, transfer
 from nst_jax.painting import job as jobs
-from nst_jax.painting.job import ANY, Job, Networks, Stage
+from nst_jax.painting.job import ANY, Job, Networks, Pictures, Stage
 from nst_jax.painting.memory import Machine
 from nst_jax.painting.runs import Frame as Frame
 from nst_jax.painting.runs import Run as Run
@@ -50,7 +50,7 @@ def resume(params, job: Job, kept: Snapshot, *, machine: Machine = ANY) -> Run:
 
 def subject(params, job: Job, *, machine: Machine = ANY, stages: tuple[Stage, ...] = ()) -> "One":
     """What a run of this job paints, by the stages that are given, or resolved for this machine."""
-    return One(Networks(params, job, machine), job, machine, stages)
+    return One(Networks(params, job, machine), Pictures(job), job, machine, stages)
 
 
 def frames(params, job: Job, *, every: int = 10, machine: Machine = ANY) -> Iterator[Frame]:
@@ -63,6 +63,7 @@ class One(NamedTuple):
     """One picture, on a machine."""
 
     networks: Networks
+    pictures: Pictures
     job: Job
     machine: Machine
     given: tuple[Stage, ...] = ()
@@ -93,7 +94,7 @@ class One(NamedTuple):
 
     def begin(self, stage: Stage):
         """The state of the picture that the job starts from."""
-        picture = jobs.first_picture(self.job, *jobs.pictures_at(self.job, stage.shape))
+        picture = jobs.first_picture(self.job, *self.pictures.at(stage.shape))
         return self.place(transfer.begin(self.solver(stage), picture))
 
     @property
@@ -117,7 +118,7 @@ class One(NamedTuple):
 
     def measure(self, stage: Stage) -> Scene:
         """The content's targets and each style's moments at a stage's shape."""
-        args = *jobs.pictures_at(self.job, stage.shape), self.weights(stage)
+        args = *self.pictures.take(stage.shape), self.weights(stage)
         args = self.loss(stage), self.params_of(stage), *args
         scenes.measure_jitted.ready(*args)
         return scenes.measure_jitted(*args)
@@ -159,7 +160,7 @@ class One(NamedTuple):
 def compile_beside(one: One, stage: Stage) -> None:
     """Compile the measuring, the step and the terms of a stage beside each other."""
     loss, solver, weights, params = one.loss(stage), one.solver(stage), one.weights(stage), one.params_of(stage)
-    scene = scenes.measure_jitted.lower(loss, params, *jobs.pictures_at(one.job, stage.shape), weights)
+    scene = scenes.measure_jitted.lower(loss, params, *one.pictures.at(stage.shape), weights)
     styles = jax.eval_shape(lambda styles: scenes.blend(styles, one.job, None), scene.out_info.styles)
     targets = losses.aim(scene.out_info.spatial, styles)
     image = jax.ShapeDtypeStruct((*stage.shape, 3), jnp.float32)

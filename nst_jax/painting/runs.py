@@ -174,9 +174,9 @@ def begin(subject: Subject) -> Run:
     stages = subject.stages()
     if _compiles_early(subject, stages[0]):
         subject.compile(stages[0])
-    scene = subject.measure(stages[0])
-    run = _with_arguments(Run(subject, stages, 0, 0, None, scene=scene))
-    return _align(run._replace(state=_with_rate(run, subject.begin(stages[0]))))
+    state = subject.begin(stages[0])
+    run = _with_arguments(Run(subject, stages, 0, 0, None, scene=subject.measure(stages[0])))
+    return _align(run._replace(state=_with_rate(run, state)))
 
 
 def advance(run: Run, count: int, *, turn: Turn | None = None) -> Run:
