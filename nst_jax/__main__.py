@@ -1,8 +1,6 @@
 """`python -m nst_jax` is `nst-jax`."""
 
-import sys
-
-from nst_jax.cli import main
+from nst_jax.cli import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

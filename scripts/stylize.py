@@ -2,7 +2,7 @@
 
 import sys
 
-from nst_jax.cli import main
+from nst_jax.cli import process
 
 if __name__ == "__main__":
-    sys.exit(main(["stylize", *sys.argv[1:]]))
+    process(["stylize", *sys.argv[1:]])

@@ -58,6 +58,7 @@ PLAIN = ("jax", "numpy", "rich", "h5py", "PIL", "optax", "flax", "matplotlib")
 # Options that may be given by position: with None or no other meaning, they are the function's one subject
 POSITIONAL: dict[str, str] = {
     "cli/__init__.py:main": "the convention for a command's entry point",
+    "cli/__init__.py:process": "as main",
     "cli/flags.py:outputs": "what a recipe stores is data like the flags",
     "network/files.py:activations": "the one path, or none",
     "network/files.py:find": "the one path, or none",

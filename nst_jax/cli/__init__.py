@@ -4,9 +4,11 @@ The files import nothing heavy before `run`, so that every `--help` answers at o
 """
 
 import argparse
+import gc
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 from nst_jax.cli import flags, launch
 from nst_jax.ground.choices import one_line
@@ -58,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
         module.arguments(one)
         one.set_defaults(run=module.run, refuse=one.error)
     return top
+
+
+def process(argv: list[str] | None = None) -> NoReturn:
+    """`main` as a whole process, with little time for garbage: of a short command that was a seventh."""
+    gc.set_threshold(50_000)  # of new objects, of which tracing makes millions
+    code = main(argv)
+    gc.freeze()  # what is left goes with the process
+    sys.exit(code)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -96,7 +96,7 @@ def keep() -> None:
     _check_ours(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", KEPT)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)  # what is read is there in a few thousandths
 
 
 def _check_ours(folder: pathlib.Path) -> None:
