@@ -224,6 +224,13 @@ def test_jobs_that_are_not_one_program(change, message, narrow, town, night):
         next(vmapped.frames(narrow, [job(town, night), job(town, night)._replace(**change)]))
 
 
+def test_two_networks_that_begin_are_not_one_program(narrow, town, night):
+    with pytest.raises(
+        ValueError, match=r"one fast network, got that at 0x[0-9a-f]* and that at 0x.*: paint them apart"
+    ):
+        next(vmapped.frames(narrow, [job(town, night, first=FastFirst({}, 1)) for _ in range(2)]))
+
+
 def test_no_jobs_at_all(narrow, town, night):
     with pytest.raises(ValueError, match="at least one, got none"):
         vmapped.sweep(town, night, recipes=[], params=narrow)

@@ -34,6 +34,11 @@ class Network:
         return jax.device_put(self._reading.result())
 
     @functools.cached_property
+    def fast(self):
+        """The parameters of the fast network, which may paint first."""
+        return vgg19.load(vgg19.fast_path())
+
+    @functools.cached_property
     def said(self) -> dict[str, Any]:
         """What a record says of the file."""
         known = vgg19.info(self.path)
@@ -57,18 +62,18 @@ def with_network(task: Task, network: Network) -> Task:
     recipe, params, note = network.calibrate(task.job.recipe)
     job, notes = task.job._replace(recipe=recipe), [f"family:   {note}"] if note else []
     if left := task.order.ends.fast_first:
-        job = job._replace(first=_fast_first(recipe, params, left))
+        job = job._replace(first=FastFirst(_fast_beside(network, recipe), left))
     notes += [f"layers:   {text}"] if (text := _stand_ins(params, recipe)) else []
     return task._replace(job=job, params=params, network=network.said, notes=(*task.notes, *notes))
 
 
-def _fast_first(recipe, params, left) -> FastFirst:
+def _fast_beside(network, recipe):
+    """The fast network's parameters, if the recipe's weights fit both."""
     if recipe.family == "normalised":
         raise ValueError(f"fast-first must go with a recipe for filters as they are, got {recipe.name}: choose another")
-    fast = vgg19.load(vgg19.fast_path())
-    if (family := calibration.family_of(params)) != calibration.family_of(fast):  # the weights fit one of them only
+    if (family := calibration.family_of(network.params)) != calibration.family_of(network.fast):
         raise ValueError(f"fast-first must go with a network of the caffe family, got {family}: drop weights")
-    return FastFirst(fast, left)
+    return network.fast
 
 
 def _stand_ins(params, recipe) -> str:

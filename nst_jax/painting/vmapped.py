@@ -123,6 +123,7 @@ ALIKE: dict[str, Callable[[Job], Any]] = {
     "way of guiding": lambda job: "masks" if any(region.guide is not None for region in job.regions) else "no masks",
     "factor of the learning rate": lambda job: job.turn.rate,
     "number of steps after the fast network's": lambda job: job.first.left if job.first else None,
+    "fast network": lambda job: job.first and f"that at {id(job.first.params):#x}",
 }
 """What the jobs of a batch have in common, in words."""
 
