@@ -198,7 +198,7 @@ def test_windows_are_left_alone():
         plan = Plan
 
     class Run:
-        subject, now, state = painter.One.__new__(painter.One, None, None, None), Stage, None
+        subject, now, state = painter.One(None, None, None, None), Stage, None
 
     rewinder = Rewinder()
     assert rewinder.look(Run) == (rewinder, Run, "")
