@@ -203,7 +203,7 @@ def test_a_judge_goes_by_windows_where_a_picture_does(narrow, night, monkeypatch
     found = vmapped.judge(narrow, [job(town, night)], machine=memory.Machine(10**9))(0, picture)
     assert set(windows) == {64}
     for name, value in whole.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-5)
+        np.testing.assert_allclose(found[name], value, rtol=1e-4)  # a root is of sums that were added otherwise
 
 
 @pytest.mark.parametrize(
