@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import gc
 import json
 import pathlib
 import secrets
@@ -161,6 +162,7 @@ class Gallery:
             self._sit(work)
             self._let_rest(work)
             self.uploads.forget(self.used())
+            gc.collect()  # a process of ours seldom looks for garbage by itself
             programs.release_memory()
         except Exception as error:
             with contextlib.suppress(Exception):  # where nobody is left who hears it
